@@ -1,0 +1,102 @@
+"""Access: who may do what, and to which tenants. Checked in the core on every call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.errors import NotFound, PermissionDenied
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    ACCOUNT_MANAGER = "account_manager"
+    ANALYST = "analyst"
+
+
+class Action(StrEnum):
+    MANAGE_USERS = "manage users"
+    MANAGE_ACCOUNTS = "change AWS accounts"
+    CREATE_TENANT = "create a tenant"
+    SEE_TENANT = "see a tenant"
+    PAUSE_TENANT = "pause a tenant"
+    RESUME_TENANT = "resume a tenant"
+    MANAGE_SENDERS = "add and verify senders"
+    REMOVE_SENDER = "remove a sender"
+    DRAFT_CAMPAIGN = "prepare a campaign"
+    RUN_CAMPAIGN = "start, pause or cancel a campaign"
+    SEND_MESSAGE = "send a message"
+    SEE_ADDRESSES = "see recipients' addresses"
+    SEE_SUPPRESSIONS = "see the suppression list"
+    ADD_SUPPRESSION = "add a suppression"
+    RELEASE_SUPPRESSION = "release a suppression"
+    RELEASE_COMPLAINT = "release a suppression that came from a complaint"
+    EXPORT_SUPPRESSIONS = "export the suppression list"
+    SEE_REPORTS = "see reports"
+    SEE_AUDIT = "read the audit log"
+    SEE_HEALTH = "see the health of the installation"
+
+
+_EVERYBODY = frozenset(Role)
+_STAFF = frozenset({Role.ADMIN, Role.OPERATOR})
+_MANAGERS = _STAFF | {Role.ACCOUNT_MANAGER}
+
+# The table that tests/unit/test_access.py walks: role x action x (own tenant, another tenant).
+ALLOWED: dict[Action, frozenset[Role]] = {
+    Action.MANAGE_USERS: frozenset({Role.ADMIN}),
+    Action.MANAGE_ACCOUNTS: frozenset({Role.ADMIN}),
+    Action.CREATE_TENANT: _STAFF,
+    Action.SEE_TENANT: _EVERYBODY,
+    Action.PAUSE_TENANT: _MANAGERS,
+    Action.RESUME_TENANT: _STAFF,
+    Action.MANAGE_SENDERS: _MANAGERS,
+    Action.REMOVE_SENDER: _STAFF,
+    Action.DRAFT_CAMPAIGN: _MANAGERS,
+    Action.RUN_CAMPAIGN: _MANAGERS,
+    Action.SEND_MESSAGE: _MANAGERS,
+    Action.SEE_ADDRESSES: _MANAGERS,
+    Action.SEE_SUPPRESSIONS: _EVERYBODY,
+    Action.ADD_SUPPRESSION: _MANAGERS,
+    Action.RELEASE_SUPPRESSION: _STAFF,
+    Action.RELEASE_COMPLAINT: frozenset({Role.ADMIN}),
+    Action.EXPORT_SUPPRESSIONS: _EVERYBODY,
+    Action.SEE_REPORTS: _EVERYBODY,
+    Action.SEE_AUDIT: _STAFF,
+    Action.SEE_HEALTH: _STAFF,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody who does something. `tenant_ids` None: every tenant (admins, operators, the command line)."""
+
+    username: str
+    role: Role
+    user_id: int | None = None
+    tenant_ids: frozenset[int] | None = None
+
+    def may(self, action: Action, tenant_id: int | None = None) -> bool:
+        return self.role in ALLOWED[action] and (tenant_id is None or self.sees(tenant_id))
+
+    def sees(self, tenant_id: int) -> bool:
+        return self.tenant_ids is None or tenant_id in self.tenant_ids
+
+    def must(self, action: Action, tenant_id: int | None = None) -> None:
+        """Raise NotFound for a tenant the actor is not assigned to (so that nobody learns it exists),
+        PermissionDenied when the role is not enough."""
+        if tenant_id is not None and not self.sees(tenant_id):
+            raise NotFound("There is no such tenant.")
+        if self.role not in ALLOWED[action]:
+            raise PermissionDenied(
+                f"Your role ({self.role.replace('_', ' ')}) may not {action}. Ask an administrator."
+            )
+
+
+def command_line(username: str) -> Actor:
+    """Whoever can read the database's password on this host: an administrator."""
+    return Actor(username=username, role=Role.ADMIN)
+
+
+SYSTEM = Actor(username="postyard", role=Role.ADMIN)
+"""Jobs: what Postyard does by itself, in the audit log under its own name."""

@@ -1,0 +1,1 @@
+"""The database: engine.py opens it, models.py says what is in it, migrations/ build it."""

@@ -1,0 +1,98 @@
+"""Settings: the only reader of the environment. AWS's own variables are read by boto3 itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import ConfigurationError
+
+PREFIX = "POSTYARD_"
+
+
+class Settings(BaseSettings):
+    """What an installation can be told, each as POSTYARD_<NAME>; NAME_FILE reads the value from a file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/postyard.db"),
+        description="SQLAlchemy address of the database: sqlite:///FILE or postgresql+psycopg://…",
+    )
+    data_dir: Path = Field(Path("var"), description="Where files that belong to this installation are kept.")
+    region: str = Field("ap-southeast-1", description="AWS region of a new account.")
+    resource_prefix: str = Field(
+        "postyard", pattern=r"^[a-z][a-z0-9-]{1,20}$", description="First word of every AWS resource's name."
+    )
+    dns_servers: str = Field(
+        "",
+        description="host:port, comma-separated: ask these instead of the domain's authoritative servers.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs unsubscribe links; 32 characters or more. Default: made once, in data_dir.",
+    )
+    public_url: str = Field(
+        "", description="Where webhooks.py is reached from outside; links in mail point there."
+    )
+    console_url: str = Field(
+        "", description="Where the console is reached; an https address makes cookies Secure."
+    )
+    session_idle_minutes: int = Field(60, ge=5, description="A sign-in ends after so long without a click.")
+    session_hours: int = Field(12, ge=1, description="A sign-in ends after so long in any case.")
+    send_threads: int = Field(16, ge=1, le=64, description="Calls to SES in flight at once, per account.")
+    ingest_threads: int = Field(4, ge=1, le=32, description="Threads that receive from SQS, per account.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    verify_every_hours: float = Field(4.0, gt=0, description="How often pending identities are checked.")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("needs 32 characters or more; try: openssl rand -hex 32")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url.startswith(("postgres://", "postgresql://")):
+            url = "postgresql+psycopg://" + url.split("://", 1)[1]
+        if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return SecretStr(url)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment. Raises ConfigurationError that lists every fault at once."""
+        faults: list[str] = []
+        values = {**_from_files(cls, faults), **overrides}
+        faults += [
+            f"{name} is not a setting of Postyard"
+            for name in sorted(os.environ)
+            if name.startswith(PREFIX)
+            and name.removeprefix(PREFIX).removesuffix("_FILE").lower() not in cls.model_fields
+        ]
+        try:
+            settings = cls(**values)
+        except ValidationError as e:
+            faults += [f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in e.errors()]
+        if faults:
+            raise ConfigurationError("Postyard cannot start: " + "; ".join(faults) + ".")
+        return settings
+
+
+def _from_files(cls: type[Settings], faults: list[str]) -> dict[str, str]:
+    values = {}
+    for name in cls.model_fields:
+        variable = f"{PREFIX}{name.upper()}_FILE"
+        if path := os.environ.get(variable):
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as e:
+                faults.append(f"{variable}: cannot read {path} ({e.strerror})")
+    return values

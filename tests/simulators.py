@@ -1,0 +1,103 @@
+"""The simulator as tests use it: one process per test run, talked to over HTTP as a script would."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Simulator:
+    url: str
+    dns: str  # host:port
+
+    def environment(self) -> dict[str, str]:
+        """AWS's own variables, as boto3 reads them."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "ap-southeast-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def reset(self) -> None:
+        self.call("POST", "/_sim/reset", {})
+
+    def put_dns(self, records: list[dict[str, Any]]) -> None:
+        self.call("PUT", "/_sim/dns", records)
+
+    def advance_clock(self, seconds: float) -> None:
+        self.call("POST", "/_sim/clock", {"advance_seconds": seconds})
+
+    def scenario(self, **scenario: Any) -> None:
+        self.call("POST", "/_sim/scenario", scenario)
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        self.call("POST", "/_sim/faults", list(faults))
+
+    def messages(self, **query: str) -> list[dict[str, Any]]:
+        text = "&".join(f"{name}={value}" for name, value in query.items())
+        return list(self.call("GET", f"/_sim/messages?{text}")["messages"])
+
+
+@contextmanager
+def start_simulator(data: Path) -> Iterator[Simulator]:
+    port, dns_port = free_port(), free_port(socket.SOCK_DGRAM)
+    arguments = ["--data", str(data), "--port", str(port), "--dns-port", str(dns_port)]
+    with (data / "simulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "simulator", *arguments],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        simulator = Simulator(url=f"http://127.0.0.1:{port}", dns=f"127.0.0.1:{dns_port}")
+        try:
+            _wait_until_ready(simulator, process, data / "simulator.log")
+            yield simulator
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def _wait_until_ready(simulator: Simulator, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the simulator ended at its start:\n{log.read_text()[-3000:]}")
+        try:
+            simulator.call("GET", "/_sim/health")
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the simulator did not answer within a minute")
