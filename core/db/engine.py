@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,15 @@ class Database:
         self._writers = sessionmaker(
             self.engine.execution_options(postyard_write=True), expire_on_commit=False
         )
+        # SQLite has one writer; waiting for the file's lock is sleeping and asking again, so the threads of
+        # one process take turns here first (re-entrant: a nested begin fails loudly instead of hanging).
+        self._write_turn = threading.RLock() if self.is_sqlite else contextlib.nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction that may write: commits at the end, rolls back on raise."""
-        with self._writers.begin() as session:
+        with self._write_turn, self._writers.begin() as session:
             yield session
 
     @contextmanager

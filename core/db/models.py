@@ -239,7 +239,6 @@ class Campaign(Base):
     status: Mapped[str] = mapped_column(default="DRAFT", index=True)
     status_reason: Mapped[str | None]
     provider: Mapped[str] = mapped_column(default="ses")
-    rate_per_second: Mapped[float | None]
     recipients: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
     csv_sha256: Mapped[str | None]

@@ -309,7 +309,6 @@ def upgrade() -> None:
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("status_reason", sa.String(), nullable=True),
         sa.Column("provider", sa.String(), nullable=False),
-        sa.Column("rate_per_second", sa.Double(), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=False),
         sa.Column("rejected", sa.Integer(), nullable=False),
         sa.Column("csv_sha256", sa.String(), nullable=True),

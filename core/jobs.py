@@ -1,0 +1,160 @@
+"""Jobs: what the scheduler does by itself, all of it in two tables."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Select, and_, or_, select, update
+
+from core import accounts, events, identities, sending, tenants
+from core.app import App
+from core.db.models import Account, Campaign, JobRun, Message, Tenant
+from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.db.upsert import insert
+
+logger = logging.getLogger(__name__)
+
+CLAIMED_FOR = timedelta(minutes=15)  # a scheduler that died lets go of its job after so long
+RESTART_SECONDS = 5.0
+# A message just accepted will be reported within seconds: --until-idle waits for that.
+OUTCOME_EXPECTED_WITHIN = timedelta(seconds=15)
+CLOSED_IS_IDLE_AFTER = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Run every so often, by one scheduler at a time; returns a line for the Health page."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[App], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Runs as long as the process does, in each scheduler; `run(app, stop, until_idle)`."""
+
+    name: str
+    run: Callable[[App, threading.Event, bool], str]
+
+
+JOBS = (
+    Job("read the account's quota", 60, accounts.refresh_due),
+    Job("tell SES who is paused", 5, tenants.sync_due),
+    Job("verify identities", 60, identities.refresh_due),
+    Job("find dead workers", 10, sending.reap_dead),
+    Job("retry parked events", 60, events.retry_parked_due),
+)
+LOOPS = (
+    Loop("send", sending.work),
+    Loop("ingest", events.poll),
+)
+
+
+def run_job(app: App, job: Job) -> None:
+    """Run it unless another scheduler does, and keep what it said; a failure is logged and kept, not raised."""
+    if not _claim(app, job):
+        return
+    result, error = "", None
+    try:
+        result = job.run(app)
+    except Exception as e:
+        logger.exception("job %r failed", job.name)
+        error = f"{type(e).__name__}: {e}"[:500]
+    with app.db.begin() as session:
+        session.execute(
+            update(JobRun)
+            .where(JobRun.name == job.name)
+            .values(claimed_until=None, finished_at=app.now(), result=result[:500], error=error)
+        )
+
+
+def run_loop(app: App, loop: Loop, stop: threading.Event) -> None:
+    """Keep the loop running until `stop`: what it does not expect is logged, and it starts again."""
+    while not stop.is_set():
+        try:
+            loop.run(app, stop, False)
+        except Exception:
+            logger.exception("loop %r failed; it starts again in %.0f s", loop.name, RESTART_SECONDS)
+            stop.wait(RESTART_SECONDS)
+
+
+def run_foreground(
+    app: App, stop: threading.Event, *, until_idle: bool = False, seconds: float | None = None
+) -> None:
+    """The scheduler's work in this process, until `stop`, for `seconds`, or until nothing is left to do."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=run_loop, args=(app, loop, stop), name=loop.name, daemon=True)
+        for loop in LOOPS
+    ]
+    for thread in threads:
+        thread.start()
+    next_run = {job.name: 0.0 for job in JOBS}
+    try:
+        while not stop.is_set():
+            for job in JOBS:
+                if time.monotonic() >= next_run[job.name]:
+                    run_job(app, job)
+                    next_run[job.name] = time.monotonic() + job.every_seconds
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            if until_idle and is_idle(app):
+                break
+            stop.wait(0.5)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=60)
+
+
+def is_idle(app: App) -> bool:
+    """Nothing may go out, no reply is awaited, no event is on its way."""
+    with app.db.read() as session:
+        if session.scalar(_may_still_go(app)) or session.scalar(_awaiting(app)):
+            return False
+        accounts_with_queue = list(
+            session.execute(select(Account.region, Account.queue_url).where(Account.queue_url.is_not(None)))
+        )
+    return all(app.providers.queue(region).depth(queue_url) == 0 for region, queue_url in accounts_with_queue)
+
+
+def _may_still_go(app: App) -> Select[tuple[int]]:
+    """A pending message that neither a person nor a closed account holds back."""
+    soon = app.now() + CLOSED_IS_IDLE_AFTER
+    return (
+        select(Message.id)
+        .join(Tenant, Tenant.id == Message.tenant_id)
+        .join(Account, Account.id == Tenant.account_id)
+        .outerjoin(Campaign, Campaign.id == Message.campaign_id)
+        .where(Message.status == MessageStatus.PENDING)
+        .where(or_(Message.campaign_id.is_(None), Campaign.status == CampaignStatus.SENDING))
+        .where(Tenant.sending_status != SendingStatus.DISABLED, Account.sending_enabled)
+        .where(or_(Account.closed_until.is_(None), Account.closed_until < soon))
+        .limit(1)
+    )
+
+
+def _awaiting(app: App) -> Select[tuple[int]]:
+    """A message in flight, or accepted so lately that its outcome may still be on its way."""
+    lately = and_(Message.status == MessageStatus.SENT, Message.sent_at > app.now() - OUTCOME_EXPECTED_WITHIN)
+    return select(Message.id).where(or_(Message.status == MessageStatus.SENDING, lately)).limit(1)
+
+
+def _claim(app: App, job: Job) -> bool:
+    now = app.now()
+    with app.db.begin() as session:
+        session.execute(insert(session, JobRun).values(name=job.name, result="").on_conflict_do_nothing())
+        taken = session.execute(
+            update(JobRun)
+            .where(JobRun.name == job.name)
+            .where(or_(JobRun.claimed_until.is_(None), JobRun.claimed_until < now))
+            .values(claimed_until=now + CLAIMED_FOR, started_at=now)
+        )
+        count: int = taken.rowcount  # type: ignore[attr-defined]  # an UPDATE's result has it
+    return count == 1

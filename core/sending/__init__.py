@@ -1,0 +1,70 @@
+"""Sending: claim.py arms mail, worker.py calls SES once per armed call, record.py writes what came of it."""
+
+from __future__ import annotations
+
+from core.access import Action, Actor
+from core.app import App
+from core.audit import record as record_audit
+from core.content import compile_content
+from core.db.models import Message
+from core.db.states import MessageStatus
+from core.errors import InputError, SendingPaused
+from core.identities import get_identity
+from core.recipients import parse_address
+from core.senders import get_sender
+from core.sending.worker import reap_dead, work
+from core.suppressions import suppressed_among
+from core.templates import store
+from core.tenants import get_tenant
+
+__all__ = ["reap_dead", "send", "work"]
+
+
+def send(
+    app: App,
+    actor: Actor,
+    tenant_id: int,
+    *,
+    sender_id: int,
+    to: str,
+    subject: str,
+    html: str,
+    text: str = "",
+    fields: dict[str, str] | None = None,
+) -> int:
+    """Queue one transactional mail; the scheduler sends it. Returns the message's id.
+
+    Raises InputError (address, content, suppressed, unverified sender), SendingPaused."""
+    actor.must(Action.SEND_MESSAGE, tenant_id)
+    address = parse_address(to)
+    compile_content(subject, html, text, {}).values(address, fields or {})
+    now = app.now()
+    with app.db.begin() as session:
+        tenant = get_tenant(session, tenant_id)
+        if tenant.sending_status == "DISABLED":
+            raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason}. Resume it first.")
+        sender = get_sender(session, tenant_id, sender_id)
+        if not get_identity(session, tenant_id, sender.identity_id).verified_for_sending:
+            raise InputError(f"{sender.address} is not verified. Publish its DNS records, then verify it.")
+        if suppressed_among(session, tenant_id, [address.lower()]):
+            raise InputError(
+                f"{address} is on the suppression list of {tenant.name}. Release it there first."
+            )
+        content = store(session, tenant_id, subject, html, text, {}, now)
+        message = Message(
+            tenant_id=tenant_id,
+            campaign_id=None,
+            sender_id=sender.id,
+            content_id=content.id,
+            address=address,
+            address_key=address.lower(),
+            fields=fields or {},
+            status=MessageStatus.PENDING,
+            created_by=actor.username,
+            created_at=now,
+            counts_in_rates=True,
+        )
+        session.add(message)
+        session.flush()
+        record_audit(session, actor, "send message", f"message {message.id}", at=now, tenant_id=tenant_id)
+        return message.id

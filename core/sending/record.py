@@ -1,0 +1,138 @@
+"""Record: what a call's reply means for its messages, in one transaction for many calls.
+
+A row is moved only while it still carries the attempt that was called, and never out of a state that an event
+has already proved.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, update
+from sqlalchemy.orm import Session
+
+from core import limits
+from core.app import App
+from core.db.models import Account, Campaign, Message
+from core.db.states import CampaignStatus, MessageStatus
+from core.providers.base import EntryResult, Outcome
+from core.sending.claim import Call
+
+logger = logging.getLogger(__name__)
+
+NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
+STILL_OURS = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+# How long nothing is sent through the account after such an answer; SES's advice for its quota is ten minutes.
+CLOSED_FOR = {
+    Outcome.THROTTLED: timedelta(seconds=1),
+    Outcome.QUOTA: timedelta(minutes=10),
+    Outcome.CREDENTIALS: timedelta(minutes=5),
+    Outcome.NOT_SENT: timedelta(seconds=5),
+}
+REFUSALS_THAT_STOP_A_CAMPAIGN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A call and its reply: one result per message, in order."""
+
+    call: Call
+    results: list[EntryResult]
+    replied_at: datetime
+
+
+def record(app: App, finished: list[Finished]) -> None:
+    """Write the replies of many calls. Twice is the same."""
+    outcomes: Counter[str] = Counter()
+    with app.db.begin() as session:
+        for results in _by_statement(finished).values():
+            statement, rows = results
+            session.connection().execute(statement, sorted(rows, key=lambda row: row["of_id"]))
+        limits.release(session, {done.call.attempt: done.replied_at for done in finished})
+        for done in finished:
+            outcomes.update(result.outcome.value for result in done.results)
+            _draw_consequences(session, done)
+    logger.info(
+        "sent calls=%d %s", len(finished), " ".join(f"{name}={n}" for name, n in sorted(outcomes.items()))
+    )
+
+
+def _by_statement(finished: list[Finished]) -> dict[str, tuple[Any, list[dict[str, Any]]]]:
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for done in finished:
+        for message_id, result in zip(done.call.message_ids, done.results, strict=True):
+            kind, values = _move(result, done.replied_at)
+            grouped[kind].append({"of_id": message_id, "of_attempt": done.call.attempt, **values})
+    return {kind: (_statement(kind, rows[0]), rows) for kind, rows in grouped.items()}
+
+
+def _move(result: EntryResult, at: datetime) -> tuple[str, dict[str, Any]]:
+    """Which statement, and its values."""
+    if result.outcome is Outcome.ACCEPTED:
+        return "accepted", {"to_id": result.provider_message_id, "to_at": at}
+    if result.outcome in NOT_ACCEPTED:
+        return "not accepted", {"to_reason": _short(f"Waiting: {result.reason or result.code}")}
+    if result.outcome is Outcome.REFUSED:
+        return "refused", {"to_reason": _short(result.reason or result.code)}
+    return "unknown", {"to_reason": _short(f"Nobody can tell whether SES took it: {result.reason}")}
+
+
+def _statement(kind: str, row: dict[str, Any]) -> Any:
+    statement = update(Message).where(Message.id == bindparam("of_id"))
+    statement = statement.where(Message.attempt == bindparam("of_attempt"))
+    if kind == "accepted":
+        return statement.where(Message.status.in_(STILL_OURS)).values(
+            status=MessageStatus.SENT,
+            provider_message_id=bindparam("to_id"),
+            sent_at=bindparam("to_at"),
+            reason=None,
+        )
+    if kind == "not accepted":
+        return statement.where(Message.status.in_(STILL_OURS)).values(
+            status=MessageStatus.PENDING, reason=bindparam("to_reason"), attempt=None, worker=None
+        )
+    status = MessageStatus.FAILED if kind == "refused" else MessageStatus.UNKNOWN
+    return statement.where(Message.status == MessageStatus.SENDING).values(
+        status=status, reason=bindparam("to_reason")
+    )
+
+
+def _draw_consequences(session: Session, done: Finished) -> None:
+    """What an answer says about account and campaign, beyond its own messages."""
+    refusals = Counter(result.reason for result in done.results if result.outcome is Outcome.REFUSED)
+    for result in _one_of_each_outcome(done.results):
+        if pause := CLOSED_FOR.get(result.outcome):
+            reason = _short(result.reason or result.code)
+            limits.close(session, done.call.account_id, until=done.replied_at + pause, reason=reason)
+        elif result.outcome is Outcome.PAUSED:
+            _stop(session, done.call, CampaignStatus.BLOCKED, result.reason or result.code)
+            if "ACCOUNT" in result.code.upper():
+                session.execute(
+                    update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
+                )
+    for reason, count in refusals.items():
+        if count >= REFUSALS_THAT_STOP_A_CAMPAIGN or count == len(done.results):
+            _stop(session, done.call, CampaignStatus.BLOCKED, reason)
+
+
+def _one_of_each_outcome(results: list[EntryResult]) -> Iterator[EntryResult]:
+    yield from {result.outcome: result for result in results}.values()
+
+
+def _stop(session: Session, call: Call, status: CampaignStatus, reason: str) -> None:
+    if call.campaign_id is None:
+        return
+    session.execute(
+        update(Campaign)
+        .where(Campaign.id == call.campaign_id, Campaign.status == CampaignStatus.SENDING)
+        .values(status=status, status_reason=_short(f"SES refuses: {reason}"), version=Campaign.version + 1)
+    )
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= 500 else reason[:499] + "…"
