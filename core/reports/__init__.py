@@ -1,0 +1,27 @@
+"""Reports: what pages and the command line show. Read from rollups and indexes, whatever the volume."""
+
+from __future__ import annotations
+
+from core.reports.counts import Counts, DayRates
+from core.reports.health import Health, health
+from core.reports.messages import MessageStory, RecentEvent, find_messages, recent_events
+from core.reports.overview import TenantToday, overview
+from core.reports.rates import CampaignRates, DomainRates, by_campaign, by_domain, rates
+
+__all__ = [
+    "CampaignRates",
+    "Counts",
+    "DayRates",
+    "DomainRates",
+    "Health",
+    "MessageStory",
+    "RecentEvent",
+    "TenantToday",
+    "by_campaign",
+    "by_domain",
+    "find_messages",
+    "health",
+    "overview",
+    "rates",
+    "recent_events",
+]

@@ -1,0 +1,153 @@
+"""Overview: how every tenant does today, and what needs a hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from core.access import Action, Actor
+from core.app import App
+from core.db.models import Campaign, DailyCount, Identity, Message, Tenant
+from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
+
+PREVIOUS_DAYS = 24
+_UNFINISHED = (
+    CampaignStatus.SCHEDULED,
+    CampaignStatus.SENDING,
+    CampaignStatus.HOLDING,
+    CampaignStatus.PAUSED,
+    CampaignStatus.BLOCKED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantToday:
+    tenant: Tenant
+    today: Counts
+    days: tuple[DayRates, ...]  # the 24 days before today, oldest first, none left out
+    queued: int  # messages waiting to be sent
+    unknown: int  # messages nobody knows the fate of
+    what_needs_a_hand: list[str]  # sentences; empty: all is well
+
+
+def overview(app: App, actor: Actor) -> list[TenantToday]:
+    """Every tenant the actor sees, by name."""
+    actor.must(Action.SEE_REPORTS)
+    today = app.now().date()
+    with app.db.read() as session:
+        tenants = list(session.scalars(_visible(actor)))
+        ids = [tenant.id for tenant in tenants]
+        days = _days_by_tenant(session, ids, today - timedelta(days=PREVIOUS_DAYS))
+        queued = count_messages(session, ids, MessageStatus.PENDING, _UNFINISHED)
+        unknown = count_messages(session, ids, MessageStatus.UNKNOWN)
+        worries = _worries(session, tenants, unknown)
+    return [
+        TenantToday(
+            tenant=tenant,
+            today=days[tenant.id].get(today, Counts()),
+            days=every_day(days[tenant.id], today - timedelta(PREVIOUS_DAYS), today - timedelta(1)),
+            queued=queued[tenant.id],
+            unknown=unknown[tenant.id],
+            what_needs_a_hand=worries[tenant.id],
+        )
+        for tenant in tenants
+    ]
+
+
+def _visible(actor: Actor) -> Select[Tenant]:
+    query = select(Tenant).order_by(Tenant.name, Tenant.id)
+    return query if actor.tenant_ids is None else query.where(Tenant.id.in_(actor.tenant_ids))
+
+
+def _days_by_tenant(
+    session: Session, tenant_ids: Sequence[int], since: date
+) -> defaultdict[int, dict[date, Counts]]:
+    query = (
+        select(DailyCount.tenant_id, DailyCount.day, *totals())
+        .where(DailyCount.tenant_id.in_(tenant_ids), DailyCount.day >= since)
+        .group_by(DailyCount.tenant_id, DailyCount.day)
+    )
+    found: defaultdict[int, dict[date, Counts]] = defaultdict(dict)
+    for row in session.execute(query):
+        found[row.tenant_id][row.day] = counts_of(row)
+    return found
+
+
+def count_messages(
+    session: Session,
+    tenant_ids: Sequence[int] | None,
+    status: MessageStatus,
+    campaign_statuses: Sequence[CampaignStatus] | None = None,
+) -> defaultdict[int, int]:
+    """Messages in one status by tenant, campaigns' and transactional ones, each through its index."""
+    of_campaigns = (
+        select(Campaign.tenant_id, func.count())
+        .join(Message, Message.campaign_id == Campaign.id)
+        .where(Message.status == status)
+        .group_by(Campaign.tenant_id)
+    )
+    transactional = (
+        select(Message.tenant_id, func.count())
+        .where(Message.campaign_id.is_(None), Message.status == status)
+        .group_by(Message.tenant_id)
+    )
+    if campaign_statuses is not None:
+        of_campaigns = of_campaigns.where(Campaign.status.in_(campaign_statuses))
+    if tenant_ids is not None:
+        of_campaigns = of_campaigns.where(Campaign.tenant_id.in_(tenant_ids))
+        transactional = transactional.where(Message.tenant_id.in_(tenant_ids))
+    found: defaultdict[int, int] = defaultdict(int)
+    for query in (of_campaigns, transactional):
+        for tenant_id, count in session.execute(query).tuples():
+            found[tenant_id] += count
+    return found
+
+
+def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int]) -> dict[int, list[str]]:
+    ids = [tenant.id for tenant in tenants]
+    identities = _grouped(session.scalars(select(Identity).where(Identity.tenant_id.in_(ids))))
+    blocked = _grouped(
+        session.scalars(
+            select(Campaign).where(Campaign.tenant_id.in_(ids), Campaign.status == CampaignStatus.BLOCKED)
+        )
+    )
+    return {t.id: _worries_of(t, identities[t.id], blocked[t.id], unknown[t.id]) for t in tenants}
+
+
+def _grouped(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:
+    grouped: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        grouped[row.tenant_id].append(row)
+    return grouped
+
+
+def _worries_of(
+    tenant: Tenant, identities: Sequence[Identity], blocked: Sequence[Campaign], unknown: int
+) -> list[str]:
+    worries = []
+    if tenant.sending_status == SendingStatus.DISABLED:
+        worries.append(f"Sending is paused by {tenant.paused_by}: {tenant.paused_reason}")
+    if not tenant.ses_status_synced:
+        worries.append("SES has not been told of the pause or resume yet; Postyard tries again each minute.")
+    if tenant.provisioned_at is None:
+        worries.append("Setting it up in SES was not finished: open the tenant and repair it.")
+    if not identities:
+        worries.append("It has no sender yet: add one.")
+    worries += [
+        f"{identity.name} is not verified: publish its DNS records, then verify it."
+        for identity in identities
+        if not identity.verified_for_sending
+    ]
+    worries += [f"Campaign '{c.name}' is blocked: {c.status_reason}" for c in blocked]
+    if unknown:
+        worries.append(
+            f"Nobody knows whether SES accepted {unknown:,} of its messages; they are not re-sent."
+        )
+    return worries
