@@ -43,7 +43,7 @@ MOVES: dict[CampaignStatus, frozenset[CampaignStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What came of an upload. `rejected` and `duplicates` name line, value and reason of each row left out."""
+    """What came of an upload; `rejected` and `duplicates` name line, value and reason of each row."""
 
     campaign_id: int
     accepted: int

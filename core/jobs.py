@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy import Select, or_, select, update
 
 from core import accounts, events, identities, sending, tenants
 from core.app import App
@@ -57,7 +57,7 @@ LOOPS = (
 
 
 def run_job(app: App, job: Job) -> None:
-    """Run it unless another scheduler does, and keep what it said; a failure is logged and kept, not raised."""
+    """Run it unless another scheduler does, and keep what it said; a failure is kept, not raised."""
     if not _claim(app, job):
         return
     result, error = "", None
@@ -116,7 +116,8 @@ def run_foreground(
 def is_idle(app: App) -> bool:
     """Nothing may go out, no reply is awaited, no event is on its way."""
     with app.db.read() as session:
-        if session.scalar(_may_still_go(app)) or session.scalar(_awaiting(app)):
+        in_flight = select(Message.id).where(Message.status == MessageStatus.SENDING).limit(1)
+        if any(session.scalar(query) for query in (in_flight, _may_still_go(app), _awaiting(app))):
             return False
         accounts_with_queue = list(
             session.execute(select(Account.region, Account.queue_url).where(Account.queue_url.is_not(None)))
@@ -141,9 +142,9 @@ def _may_still_go(app: App) -> Select[tuple[int]]:
 
 
 def _awaiting(app: App) -> Select[tuple[int]]:
-    """A message in flight, or accepted so lately that its outcome may still be on its way."""
-    lately = and_(Message.status == MessageStatus.SENT, Message.sent_at > app.now() - OUTCOME_EXPECTED_WITHIN)
-    return select(Message.id).where(or_(Message.status == MessageStatus.SENDING, lately)).limit(1)
+    """A message accepted so lately that its outcome may still be on its way."""
+    since = app.now() - OUTCOME_EXPECTED_WITHIN
+    return select(Message.id).where(Message.status == MessageStatus.SENT, Message.sent_at > since).limit(1)
 
 
 def _claim(app: App, job: Job) -> bool:

@@ -1,8 +1,8 @@
 """Limits: how much may leave an account now. Rows in the database, so that every worker shares them.
 
 A call to SES holds its recipients' part of the rate from its claim until one second after its reply. Whenever
-two recipients were accepted within one second, both calls were holding at the moment the later one was granted:
-so no second, wherever it starts, sees more than the rate, however long replies take.
+two recipients were accepted within one second, both calls were holding when the later one was granted: so no
+second, wherever it starts, sees more than the rate, however long replies take.
 """
 
 from __future__ import annotations

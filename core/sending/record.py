@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
 STILL_OURS = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
-# How long nothing is sent through the account after such an answer; SES's advice for its quota is ten minutes.
+# How long nothing is sent through the account then; SES's advice for its quota is ten minutes.
 CLOSED_FOR = {
     Outcome.THROTTLED: timedelta(seconds=1),
     Outcome.QUOTA: timedelta(minutes=10),

@@ -1,7 +1,7 @@
 """Worker: one process's sending loop: claim, call on threads, record.
 
-Invariant: at most one block (limits.block_size) of an account's rows is between claim and reply, so that is all
-a killed worker can leave unknown.
+At most one block (limits.block_size) of an account's rows is between claim and reply: that is all a killed
+worker can leave unknown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
 
 
 def reap_dead(app: App) -> str:
-    """Rows whose worker stopped beating, or whose process is gone from this host, become unknown: never pending."""
+    """Rows whose worker stopped beating, or whose process is gone, become unknown; never pending again."""
     now = app.now()
     with app.db.read() as session:
         busy = set(
