@@ -306,8 +306,11 @@ class Event(Base):
     received_at: Mapped[datetime]
     bounce_type: Mapped[str | None]
     bounce_subtype: Mapped[str | None]
+    feedback_type: Mapped[str | None]  # of a complaint; `not-spam` is none
+    counts_in_rates: Mapped[bool] = mapped_column(default=True)
     diagnostic: Mapped[str | None] = mapped_column(Text)  # hostile text: shown as text only
     raw: Mapped[str] = mapped_column(Text)
+    __table_args__ = (Index(None, "tenant_id", "id"),)
 
 
 class ParkedEvent(Base):
@@ -369,6 +372,7 @@ class DailyCount(Base):
     opened: Mapped[int] = mapped_column(default=0)
     clicked: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
+    __table_args__ = (Index(None, "tenant_id", "campaign_id"),)
 
 
 class Worker(Base):

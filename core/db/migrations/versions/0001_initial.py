@@ -199,6 +199,11 @@ def upgrade() -> None:
             "tenant_id", "day", "campaign_id", "recipient_domain", name=op.f("pk_daily_counts")
         ),
     )
+    with op.batch_alter_table("daily_counts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_daily_counts_tenant_id_campaign_id"), ["tenant_id", "campaign_id"], unique=False
+        )
+
     op.create_table(
         "identities",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -396,6 +401,8 @@ def upgrade() -> None:
         sa.Column("received_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.Column("bounce_type", sa.String(), nullable=True),
         sa.Column("bounce_subtype", sa.String(), nullable=True),
+        sa.Column("feedback_type", sa.String(), nullable=True),
+        sa.Column("counts_in_rates", sa.Boolean(), nullable=False),
         sa.Column("diagnostic", sa.Text(), nullable=True),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_events_message_id")),
@@ -405,6 +412,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_events_message_id"), ["message_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_events_tenant_id_id"), ["tenant_id", "id"], unique=False)
 
     op.create_table(
         "suppressions",
@@ -449,6 +457,7 @@ def downgrade() -> None:
 
     op.drop_table("suppressions")
     with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_events_tenant_id_id"))
         batch_op.drop_index(batch_op.f("ix_events_message_id"))
 
     op.drop_table("events")
@@ -495,6 +504,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_identities_tenant_id"))
 
     op.drop_table("identities")
+    with op.batch_alter_table("daily_counts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_daily_counts_tenant_id_campaign_id"))
+
     op.drop_table("daily_counts")
     with op.batch_alter_table("contents", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_contents_tenant_id"))
