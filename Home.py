@@ -1,0 +1,101 @@
+"""The console's map: every page is listed here once, with what a role must be allowed to do to find it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+from core import tenants
+from core.access import Action, Actor
+from core.app import App
+from core.users import SignedIn
+from pages._ui import format, sign_in
+from pages._ui.runtime import TENANT, get_app
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Listed(NamedTuple):
+    section: str
+    path: str
+    title: str
+    icon: str
+    action: Action
+
+
+PAGES = (
+    Listed("Operations", "operations/overview", "Overview", "monitoring", Action.SEE_REPORTS),
+    Listed("Operations", "operations/tenants", "Tenants", "apartment", Action.SEE_TENANT),
+    Listed("Sending", "sending/senders", "Senders", "alternate_email", Action.SEE_TENANT),
+    Listed("Sending", "sending/campaigns", "Campaigns", "campaign", Action.SEE_TENANT),
+    Listed("Deliverability", "deliverability/reputation", "Reputation", "speed", Action.SEE_REPORTS),
+    Listed("Deliverability", "deliverability/suppressions", "Suppressions", "block", Action.SEE_SUPPRESSIONS),
+    Listed("Deliverability", "deliverability/messages", "Messages", "mail", Action.SEE_ADDRESSES),
+    Listed("Administration", "admin/users", "Users", "group", Action.MANAGE_USERS),
+    Listed("Administration", "admin/audit", "Audit log", "history", Action.SEE_AUDIT),
+    Listed("Administration", "admin/health", "Health", "ecg_heart", Action.SEE_HEALTH),
+)
+
+
+def main() -> None:
+    st.set_page_config(page_title="Postyard", page_icon=str(STATIC / "icon.png"), layout="wide")
+    app = get_app()
+    signed_in = sign_in.current(app)
+    # Called for strangers too, hidden: their deep link stays in the address bar, and the page itself asks
+    # them in.
+    page = st.navigation(_menu(signed_in), position="sidebar" if signed_in else "hidden")
+    if signed_in is not None:
+        st.logo(str(STATIC / "logo.png"), size="large", icon_image=str(STATIC / "icon.png"))
+        if not signed_in.must_change_password:
+            _sidebar(app, signed_in)
+    page.run()
+
+
+def _menu(signed_in: SignedIn | None) -> dict[str, list[object]]:
+    sections: defaultdict[str, list[object]] = defaultdict(list)
+    for listed in PAGES:
+        if signed_in is None or signed_in.actor.may(listed.action):
+            sections[listed.section].append(
+                st.Page(
+                    f"pages/{listed.path}.py",
+                    title=listed.title,
+                    icon=f":material/{listed.icon}:",
+                    url_path=listed.path.split("/")[1],
+                    default=listed is PAGES[0],
+                )
+            )
+    return dict(sections)
+
+
+def _sidebar(app: App, signed_in: SignedIn) -> None:
+    with st.sidebar:
+        _tenant_select(app, signed_in.actor)
+        st.divider()
+        st.caption(f"Signed in as **{format.escape(signed_in.name)}** · {format.words(signed_in.actor.role)}")
+        sign_in.sign_out_button(app)
+
+
+def _tenant_select(app: App, actor: Actor) -> None:
+    """The address's ?tenant=slug and the widget follow each other; a page looks the tenant up again for
+    itself."""
+    names = {tenant.slug: tenant for tenant in tenants.list_tenants(app, actor)}
+    if not names:
+        st.session_state.pop(TENANT, None)
+        return
+    asked = st.query_params.get(TENANT)
+    if asked in names and asked != st.session_state.get("tenant_in_address"):
+        st.session_state[TENANT] = asked
+    if st.session_state.get(TENANT) not in names:
+        st.session_state[TENANT] = next(iter(names))
+    chosen = st.selectbox("Tenant", names, format_func=lambda slug: names[slug].name, key=TENANT)
+    if names[chosen].is_demo:
+        st.badge("Demo data", color="violet", icon=":material/science:")
+    st.session_state["tenant_in_address"] = chosen
+    if asked != chosen:
+        st.query_params[TENANT] = chosen
+
+
+main()

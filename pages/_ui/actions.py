@@ -1,0 +1,93 @@
+"""Actions: what a button does, and what its reader is told.
+
+    if st.button("Verify now", key="senders.verify"):
+        with report(f"Checked {name}."):
+            identities.verify_now(app, actor, tenant.id, identity.id)
+
+Success is a flash that survives the rerun `report` starts, so the page is drawn again from what is stored
+now; a PostyardError is shown where the button is and the page goes on. Anything else is a bug and is seen
+as one. `confirm` asks before something that cannot be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.errors import PostyardError
+from pages._ui.format import escape
+
+FLASH = "flash"
+ASKING = "asking"
+
+
+@contextmanager
+def report(success: str = "", *, rerun: bool = True) -> Iterator[None]:
+    """Run a use case. `success` may be empty; `rerun=False` when the block itself goes elsewhere
+    (st.switch_page) or shows its result at once. Never put an st. call that can stop the run inside."""
+    try:
+        yield
+    except PostyardError as e:
+        st.error(escape(str(e)), icon=":material/error:")
+        return
+    if success:
+        flash(success)
+    if rerun:
+        stop_asking()
+        st.rerun()
+
+
+def flash(message: str) -> None:
+    """Say it at the top of whatever is drawn next."""
+    st.session_state[FLASH] = message
+
+
+def show_flash() -> None:
+    """Drawn by begin(), under the page's title."""
+    if message := st.session_state.pop(FLASH, None):
+        st.success(escape(message), icon=":material/check_circle:")
+
+
+def ask(question: str, subject: object = True) -> None:
+    """Open the dialog of this name on this run and the next ones, about `subject` (an id, a slug)."""
+    st.session_state[ASKING] = (question, subject)
+
+
+def asked(question: str) -> object | None:
+    """The subject of the open question, or None:
+
+    if (tenant_id := asked("pause tenant")) is not None:
+        confirm_pause(tenant_id)          # an st.dialog(on_dismiss=stop_asking)
+    """
+    name, subject = st.session_state.get(ASKING, ("", None))
+    return subject if name == question else None
+
+
+def stop_asking() -> None:
+    st.session_state.pop(ASKING, None)
+
+
+def confirm(
+    title: str, question: str, *, label: str, act: Callable[[str], None], done: str, reason: str = ""
+) -> None:
+    """Draw a dialog with one button; `reason` is the label of a text that must be filled in and is handed to
+    `act`. Call it while `asked(...)` says so; it closes itself when `act` has succeeded."""
+
+    @st.dialog(title, on_dismiss=stop_asking)
+    def _dialog() -> None:
+        st.markdown(escape(question))
+        given = st.text_input(reason, key="confirm.reason", max_chars=200).strip() if reason else ""
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button("Cancel", key="confirm.cancel"):
+                stop_asking()
+                st.rerun()
+            agreed = st.button(label, key="confirm.yes", type="primary")
+        if agreed and reason and not given:
+            st.error(f"{reason}: say it in a few words; it is kept in the audit log.")
+        elif agreed:
+            with report(done):
+                act(given)
+
+    _dialog()

@@ -1,0 +1,165 @@
+"""Format: rates, counts, times and statuses as people read them. Pure; nothing here draws.
+
+Text from the database goes through `escape` before it enters markdown (st.markdown, st.caption, st.error,
+labels); st.text, st.code and cells of a table need nothing. Times are shown in the tenant's zone:
+`moment(at, tenant.timezone)`; for charts and tables `local(at, zone)`, because a browser would draw an
+aware time in its own zone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
+_LINKED = re.compile(r"\S*@\S*|\S*://\S*|www\.\S+", re.IGNORECASE)
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a stored status is shown: `color` is one of Streamlit's badge colours."""
+
+    label: str
+    color: str
+    icon: str
+
+
+_STATUSES = {
+    # tenants
+    "ENABLED": Status("Sending", "green", ":material/check_circle:"),
+    "DISABLED": Status("Paused", "red", ":material/pause_circle:"),
+    "REINSTATED": Status("Reinstated", "orange", ":material/restart_alt:"),
+    "INCOMPLETE": Status("Setup incomplete", "orange", ":material/build:"),
+    # identities
+    "PENDING": Status("Pending", "orange", ":material/schedule:"),
+    "SUCCESS": Status("Verified", "green", ":material/check_circle:"),
+    "FAILED": Status("Failed", "red", ":material/error:"),
+    "TEMPORARY_FAILURE": Status("Temporary failure", "orange", ":material/warning:"),
+    "NOT_STARTED": Status("Not started", "gray", ":material/radio_button_unchecked:"),
+    # campaigns
+    "DRAFT": Status("Draft", "gray", ":material/edit_note:"),
+    "SCHEDULED": Status("Scheduled", "blue", ":material/schedule:"),
+    "SENDING": Status("Sending", "blue", ":material/send:"),
+    "HOLDING": Status("Holding", "orange", ":material/hourglass:"),
+    "PAUSED": Status("Paused", "orange", ":material/pause_circle:"),
+    "SENT": Status("Sent", "green", ":material/check_circle:"),
+    "CANCELLED": Status("Cancelled", "gray", ":material/cancel:"),
+    "BLOCKED": Status("Blocked", "red", ":material/block:"),
+    # messages
+    "pending": Status("Waiting", "gray", ":material/schedule:"),
+    "sending": Status("Sending", "blue", ":material/send:"),
+    "sent": Status("Accepted by SES", "blue", ":material/outgoing_mail:"),
+    "delivered": Status("Delivered", "green", ":material/check_circle:"),
+    "bounced": Status("Bounced", "orange", ":material/undo:"),
+    "complained": Status("Complaint", "red", ":material/report:"),
+    "suppressed": Status("Suppressed", "gray", ":material/block:"),
+    "failed": Status("Failed", "red", ":material/error:"),
+    "unknown": Status("Unknown", "orange", ":material/help:"),
+    "cancelled": Status("Cancelled", "gray", ":material/cancel:"),
+    # events
+    "SEND": Status("Accepted", "blue", ":material/outgoing_mail:"),
+    "DELIVERY": Status("Delivery", "green", ":material/check_circle:"),
+    "BOUNCE": Status("Bounce", "orange", ":material/undo:"),
+    "COMPLAINT": Status("Complaint", "red", ":material/report:"),
+    "REJECT": Status("Reject", "red", ":material/block:"),
+    "DELIVERY_DELAY": Status("Delay", "orange", ":material/hourglass:"),
+    "OPEN": Status("Open", "violet", ":material/visibility:"),
+    "CLICK": Status("Click", "violet", ":material/ads_click:"),
+    "RENDERING_FAILURE": Status("Rendering failure", "red", ":material/error:"),
+    "SUBSCRIPTION": Status("Subscription", "gray", ":material/unsubscribe:"),
+    "OTHER": Status("Other", "gray", ":material/help:"),
+    # suppressions
+    "UNSUBSCRIBE": Status("Unsubscribed", "gray", ":material/unsubscribe:"),
+    "MANUAL": Status("Manual", "gray", ":material/person:"),
+    # DNS findings
+    "found": Status("Found", "green", ":material/check_circle:"),
+    "missing": Status("Missing", "red", ":material/cancel:"),
+    "different": Status("Different", "orange", ":material/warning:"),
+    # sign-ins
+    "active": Status("Active", "green", ":material/check_circle:"),
+    "disabled": Status("Disabled", "gray", ":material/block:"),
+}
+
+
+def status(value: str) -> Status:
+    """One that is not in the table is shown as it is stored."""
+    return _STATUSES.get(value) or Status(value, "gray", ":material/help:")
+
+
+def all_statuses() -> list[Status]:
+    return list(_STATUSES.values())
+
+
+def escape(value: str) -> str:
+    """Text of anybody's as markdown that shows exactly it: no links, images, colours or formulas."""
+    parts: list[str] = []
+    position = 0
+    for match in _LINKED.finditer(value):
+        parts.append(_MARKDOWN.sub(r"\\\1", value[position : match.start()]))
+        parts.append(_as_code(match.group()))  # an address would become a mailto link, whatever is escaped
+        position = match.end()
+    parts.append(_MARKDOWN.sub(r"\\\1", value[position:]))
+    return "".join(parts)
+
+
+def _as_code(value: str) -> str:
+    tail = value[len(value.rstrip(".,;:!?")) :]
+    return f"`{value[: len(value) - len(tail)].replace('`', '')}`{tail}"
+
+
+def count(number: int | float) -> str:
+    return f"{number:,.0f}"
+
+
+def rate(value: float | None, digits: int = 2) -> str:
+    """0.0184 as "1.84 %"; None (nothing to divide by) as a dash."""
+    return NOTHING if value is None else f"{value * 100:.{digits}f} %"
+
+
+def share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def local(at: datetime, zone: str) -> datetime:
+    """Naive, in the zone: what charts and tables draw as it is."""
+    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+def moment(at: datetime | None, zone: str = "UTC") -> str:
+    if at is None:
+        return NOTHING
+    there = local(at, zone)
+    return f"{there.day} {there:%b %Y, %H:%M}"
+
+
+def day(value: date) -> str:
+    return f"{value.day} {value:%b}"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return "never"
+    seconds = (now - at.astimezone(UTC)).total_seconds()
+    if seconds < 0:
+        return "in " + duration(-seconds)
+    return "just now" if seconds < 5 else duration(seconds) + " ago"
+
+
+def duration(seconds: float) -> str:
+    """In its largest whole unit: "3 min"."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def words(value: str) -> str:
+    """ "account_manager" as "account manager"."""
+    return value.replace("_", " ")
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

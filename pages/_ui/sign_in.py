@@ -1,0 +1,186 @@
+"""Sign-in: who is signed in on this run, and the forms for those who are not.
+
+streamlit-authenticator draws the log-in form and runs its flow; whether the password is right, and whether
+it may be looked at, is decided by core.users.check_password (`_DatabaseCredentials`): the library alone
+keeps its count of failures in memory, answers at once for unknown users and does not count passwords over
+72 bytes. Its cookie is never set (cookie_expiry_days=0) and never accepted (a key of random bytes, thrown
+away), its mail and second factor are not used.
+
+Under console.py a ticket is swapped at /session for a session in an HttpOnly cookie. Started as plain
+`streamlit run Home.py` there is no such route: the session's token stays in st.session_state, for its tab
+only.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import streamlit as st
+import streamlit_authenticator as stauth
+from streamlit_authenticator.models import AuthenticationModel
+
+from core import users
+from core.app import App
+from core.db.models import User
+from core.errors import Conflict, InputError, NotFound
+from core.users import SignedIn
+from pages._ui.format import escape
+
+COOKIE = "postyard_session"
+TOKEN = "session_token"  # noqa: S105  the name under which st.session_state keeps it
+SESSION_ROUTE, SIGN_OUT_ROUTE = "/session", "/signout"
+
+_routes_served = False
+
+
+def serve_routes() -> None:
+    """console.py says that this process has the routes which set and clear the cookie."""
+    global _routes_served
+    _routes_served = True
+
+
+def current(app: App) -> SignedIn | None:
+    """Looked up in the database on every run: the cookie that st.context shows is as old as the tab."""
+    token = session_token()
+    return users.find_sign_in(app, token) if token else None
+
+
+def session_token() -> str | None:
+    return st.session_state.get(TOKEN) or st.context.cookies.get(COOKIE)
+
+
+def require(app: App) -> SignedIn:
+    """Somebody who may go on; for anybody else a form is drawn and the run ends."""
+    signed_in = current(app)
+    if signed_in is None:
+        with _card("Sign in", "Postyard: operations console for Amazon SES"):
+            _log_in_form(app)
+        st.stop()
+    if signed_in.must_change_password:
+        with _card("Choose your own password", "The one you were given was for the first sign-in only."):
+            change_password_form(app, signed_in)
+            sign_out_button(app)
+        st.stop()
+    return signed_in
+
+
+def sign_out_button(app: App) -> None:
+    if not st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
+        return
+    if token := session_token():
+        users.sign_out(app, token)
+    st.session_state.clear()
+    if _routes_served:
+        _run_script(
+            f"fetch('{SIGN_OUT_ROUTE}', {{method: 'POST'}}).finally(() => window.location.replace('/'))"
+        )
+        st.stop()
+    st.rerun()
+
+
+def change_password_form(app: App, signed_in: SignedIn) -> None:
+    with st.form("change_password", border=True):
+        old = st.text_input("Present password", type="password", key="change_password.old")
+        new = st.text_input(
+            "New password", type="password", key="change_password.new",
+            help="12 characters or more; a sentence is easier to remember than signs.",
+        )  # fmt: skip
+        again = st.text_input("New password again", type="password", key="change_password.again")
+        if not st.form_submit_button("Change password", key="change_password.save", type="primary"):
+            return
+    if new != again:
+        st.error("The two new passwords differ.")
+        return
+    try:
+        users.change_password(
+            app, signed_in.actor, old, new, ip_address=st.context.ip_address, session_token=session_token()
+        )
+    except (InputError, Conflict) as e:
+        st.error(escape(str(e)))
+        return
+    st.session_state["flash"] = "Your password is changed; other sessions have ended."
+    st.rerun()
+
+
+class _DatabaseCredentials(AuthenticationModel):  # type: ignore[misc]
+    """The library's log-in flow over our decision; `user` is who it let in."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__({"usernames": {}}, auto_hash=False, secret_key=secrets.token_hex(32))
+        self._app = app
+        self.user: User | None = None
+        self.refusal = "Username or password is not right."
+
+    def check_credentials(self, username: str, password: str) -> bool:
+        try:
+            self.user = users.check_password(self._app, username, password, st.context.ip_address)
+        except Conflict as e:
+            self.refusal = str(e)
+        if self.user is None:
+            return False
+        self.credentials["usernames"][username] = {"name": self.user.name, "roles": [self.user.role]}
+        return True
+
+
+def _log_in_form(app: App) -> None:
+    st.session_state["authentication_status"] = None  # the library's; ours is the session alone
+    authenticator: Any = stauth.Authenticate(
+        {"usernames": {}},
+        cookie_name="postyard_unused",
+        cookie_key=secrets.token_hex(32),
+        cookie_expiry_days=0,
+        auto_hash=False,
+        login_sleep_time=0,
+    )
+    model = _DatabaseCredentials(app)
+    authenticator.authentication_controller.authentication_model = model
+    fields = {"Form name": "", "Username": "Username", "Password": "Password", "Login": "Sign in"}
+    authenticator.login("main", fields=fields, key="sign_in")
+    if model.user is not None:
+        _enter(app, model.user)
+    elif st.session_state["authentication_status"] is False:
+        st.error(escape(model.refusal))
+    elif not users.has_users(app):
+        st.info("Nobody can sign in yet. Make the first user on this host:", icon=":material/person_add:")
+        st.code("postyard users create NAME --name 'Full Name' --role admin", language=None)
+
+
+def _enter(app: App, user: User) -> None:
+    """Never st.rerun() under console.py: the browser itself leaves for the route that sets the cookie."""
+    ticket = users.issue_ticket(app, user.id)
+    if _routes_served:
+        query = urlencode({"ticket": ticket, "next": _here()})
+        _run_script(f"window.location.replace({json.dumps(f'{SESSION_ROUTE}?{query}')})")
+        st.stop()
+    try:
+        st.session_state[TOKEN] = users.redeem_ticket(app, ticket, st.context.ip_address, None)
+    except NotFound as e:
+        st.error(escape(str(e)))
+        st.stop()
+    st.rerun()
+
+
+def _here() -> str:
+    """The page that was asked for, with its query: where the sign-in leads back to."""
+    path = quote(urlsplit(st.context.url or "/").path or "/")
+    query = urlencode(st.query_params.to_dict())
+    return f"{path}?{query}" if query else path
+
+
+def _run_script(statement: str) -> None:
+    """A statement of ours; nothing of a user's stands in it unless json.dumps quoted it."""
+    closed = statement.replace("<", "\\u003c")
+    st.html(f"<script>{closed}</script>", unsafe_allow_javascript=True)
+
+
+def _card(title: str, under: str) -> Any:
+    """A narrow column in the middle, under Postyard's name."""
+    _, middle, _ = st.columns([1, 1.3, 1])
+    with middle:
+        st.space("large")
+        st.title(title, anchor=False)
+        st.caption(under)
+    return middle

@@ -1,0 +1,117 @@
+"""Tables: one way to show rows, page through them, pick one, download them, and to show that there are none.
+
+    shown = page_of("audit", lambda before: audit.list_entries(app, actor, before_id=before, limit=PAGE))
+    table([{"Time": ..., "Status": chip(row.status)} for row in shown], key="audit.table",
+          columns={"Status": chips("Status")})
+
+Rows are dicts of plain values (times through format.local); cells are text, so nothing in them needs
+escaping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import pandas as pd
+import streamlit as st
+
+from pages._ui import format
+
+PAGE = 100
+
+
+class _Row(Protocol):
+    id: Any
+
+
+R = TypeVar("R", bound=_Row)
+
+
+def badge(status: str) -> None:
+    shown = format.status(status)
+    st.badge(format.escape(shown.label), color=shown.color, icon=shown.icon)  # type: ignore[arg-type]
+
+
+def chip(status: str) -> list[str]:
+    """A status as a coloured cell; its column is `chips(label)`."""
+    return [format.status(status).label]
+
+
+def chips(label: str, **options: Any) -> Any:
+    labels = {shown.label: shown.color for shown in format.all_statuses()}
+    return st.column_config.MultiselectColumn(
+        label, options=list(labels), color=list(labels.values()), **options
+    )
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None, height: int = 0
+) -> None:
+    """Rows to read. `columns`: st.column_config by column name."""
+    st.dataframe(
+        _frame(rows),
+        key=key,
+        hide_index=True,
+        width="stretch",
+        height=height or "auto",
+        column_config=dict(columns or {}),
+        placeholder="",
+    )
+
+
+def pick(
+    rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None
+) -> int | None:
+    """Rows of which one can be chosen: its index, or None."""
+    state = st.dataframe(
+        _frame(rows),
+        key=key,
+        hide_index=True,
+        width="stretch",
+        column_config=dict(columns or {}),
+        on_select="rerun",
+        selection_mode="single-row",
+        placeholder="",
+    )
+    chosen = [index for index in state["selection"]["rows"] if index < len(rows)]
+    return chosen[0] if chosen else None
+
+
+def page_of(key: str, fetch: Callable[[int | None], Sequence[R]], size: int = PAGE) -> Sequence[R]:
+    """Fetch by keyset (`fetch(before_id)` gives `size` rows, newest first) and draw Newer and Older below.
+    Call it inside the container where the buttons belong, draw the rows above in another."""
+    trail: list[int] = st.session_state.setdefault(f"{key}.trail", [])
+    rows = fetch(trail[-1] if trail else None)
+    older = len(rows) == size
+    if not trail and not older:
+        return rows
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        st.caption(f"Page {len(trail) + 1}", width="content")
+        st.button("Newer", key=f"{key}.newer", icon=":material/chevron_left:", disabled=not trail,
+                  on_click=trail.pop if trail else None)  # fmt: skip
+        st.button("Older", key=f"{key}.older", icon=":material/chevron_right:", icon_position="right",
+                  disabled=not older, on_click=trail.append if older else None,
+                  args=(rows[-1].id,) if older else None)  # fmt: skip
+    return rows
+
+
+def first_page(key: str) -> None:
+    """Forget where the reader was; for when a filter changes."""
+    st.session_state.pop(f"{key}.trail", None)
+
+
+def empty(title: str, body: str, *, icon: str = ":material/inbox:") -> Any:
+    """What stands where rows would be; returns the container, for a button or page link of what to do
+    first."""
+    box = st.container(border=True, horizontal_alignment="center", gap="small")
+    with box:
+        st.space("small")
+        st.markdown(f"### {icon}", width="content")
+        st.markdown(f"**{format.escape(title)}**", width="content", text_alignment="center")
+        st.caption(format.escape(body), width="content", text_alignment="center")
+    return box
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows))
