@@ -1,0 +1,55 @@
+"""The command line: `postyard`, also `python -m core`. Each command calls one use case."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from core import __version__
+
+# Named here with their help, so that `postyard --help` imports none of them.
+COMMANDS = {
+    "up": "Start everything on this machine: simulator, scheduler, webhooks, console.",
+    "migrate": "Bring the database to this version's schema.",
+    "simulator": "Run the SES simulator alone.",
+    "work": "Run the scheduler's jobs in the foreground.",
+    "doctor": "Check the installation and say what to do.",
+    "users": "Who may sign in.",
+    "tenants": "Customers whose mail is kept apart.",
+    "senders": "From addresses, their DNS records and verification.",
+    "campaigns": "One content to many recipients.",
+    "send": "Send one mail to one recipient.",
+    "suppressions": "Addresses a tenant must not write to.",
+    "events": "What comes back from SES.",
+}
+HIDDEN = ("demo",)
+_SERVICE = dict.fromkeys(("up", "migrate", "simulator", "work", "doctor", "demo"), "services")
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is called: `core.cli.<name>`, attribute `<name>`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
+            return None
+        module = importlib.import_module(f"core.cli.{_SERVICE.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="postyard")
+def main() -> None:
+    """Postyard: send e-mail for many tenants through Amazon SES.
+
+    The database is named by POSTYARD_DATABASE_URL, AWS by AWS's own variables. A tenant is named by its
+    slug, a sender by its address. With --json a command prints JSON on stdout and nothing else there.
+    """

@@ -1,0 +1,200 @@
+"""`postyard campaigns`: one content to many recipients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import core.campaigns
+from core import content, recipients, senders, tenants
+from core.access import Action, Actor
+from core.app import App
+from core.cli.operation import Answer, file_argument, operation, pairs, read_text, table
+from core.db.states import MessageStatus
+from core.recipients import Recipient, Rejection
+
+SHOWN_REJECTIONS = 20
+
+
+@click.group()
+def campaigns() -> None:
+    """One content to many recipients."""
+
+
+@campaigns.command("create")
+@click.argument("tenant")
+@click.option("--name", required=True)
+@click.option("--sender", required=True, help="The From address.")
+@click.option("--subject", required=True, help="May hold merge fields: {{first_name}}.")
+@click.option("--html", required=True, type=file_argument)
+@click.option("--text", type=file_argument, help="Made from the HTML when it is not given.")
+@click.option("--csv", required=True, type=file_argument, help="Recipients, one a row, with a header row.")
+@click.option(
+    "--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="email=E-Mail; may be repeated."
+)
+@click.option(
+    "--fallback", "fallbacks", multiple=True, metavar="FIELD=VALUE", help="For rows without a value."
+)
+@click.option("--check", is_flag=True, help="Read and check everything, store nothing.")
+@operation
+def create(app: App, actor: Actor, /, tenant: str, check: bool, **given: Any) -> Answer:
+    """Read the recipients and prepare a campaign; `start` sends it.
+
+    Rows that cannot be used are reported and left out. A file that cannot be used (no e-mail column,
+    empty, not a CSV) is refused whole, and nothing is stored.
+    """
+    tenant_id = tenants.get_by_slug(app, actor, tenant).id
+    return (_check if check else _create)(app, actor, tenant_id, **given)
+
+
+def _create(
+    app: App,
+    actor: Actor,
+    tenant_id: int,
+    *,
+    name: str,
+    sender: str,
+    subject: str,
+    html: Path,
+    text: Path | None,
+    csv: Path,
+    columns: Sequence[str],
+    fallbacks: Sequence[str],
+) -> Answer:
+    created = core.campaigns.create(
+        app,
+        actor,
+        tenant_id,
+        name=name,
+        sender_id=senders.by_address(app, actor, tenant_id, sender).id,
+        subject=subject,
+        html=read_text(html),
+        text=read_text(text),
+        fallbacks=pairs("--fallback", fallbacks),
+        csv=csv.read_bytes(),
+        filename=csv.name,
+        mapping=pairs("--map", columns),
+    )
+    head = f"Campaign {created.campaign_id}: "
+    return _counted(created.campaign_id, head, created.accepted, created.rejected, created.duplicates)
+
+
+def _check(
+    app: App, actor: Actor, tenant_id: int, *, sender: str, csv: Path, columns: Sequence[str], **given: Any
+) -> Answer:
+    actor.must(Action.DRAFT_CAMPAIGN, tenant_id)
+    senders.by_address(app, actor, tenant_id, sender)
+    html, text = read_text(given["html"]), read_text(given["text"])
+    compiled = content.compile_content(given["subject"], html, text, pairs("--fallback", given["fallbacks"]))
+    layout = recipients.inspect(csv.read_bytes(), csv.name)
+    checked = recipients.check(csv.read_bytes(), layout, pairs("--map", columns))
+    incomplete = list(_incomplete(checked.accepted, compiled))
+    rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
+    head = f"{layout.encoding}, columns separated by {layout.delimiter!r}. Nothing stored. "
+    return _counted(None, head, len(checked.accepted) - len(incomplete), rejected, checked.duplicates)
+
+
+def _incomplete(accepted: Sequence[Recipient], compiled: content.CompiledContent) -> Iterator[Rejection]:
+    for recipient in accepted:
+        try:
+            compiled.values(recipient.address, recipient.fields)
+        except content.MissingField as e:
+            yield Rejection(recipient.line, recipient.address, str(e))
+
+
+def _counted(
+    campaign_id: int | None,
+    head: str,
+    accepted: int,
+    rejected: Sequence[Rejection],
+    duplicates: Sequence[Rejection],
+) -> Answer:
+    value = {
+        "id": campaign_id,
+        "accepted": accepted,
+        "rejected": len(rejected),
+        "duplicates": len(duplicates),
+        "rejections": [{"line": r.line, "value": r.value, "reason": r.reason} for r in rejected],
+    }
+    lines = [f"{head}{accepted} accepted, {len(rejected)} rejected, {len(duplicates)} duplicates."]
+    lines += [f"  line {r.line}: {r.reason} ({r.value})" for r in rejected[:SHOWN_REJECTIONS]]
+    if len(rejected) > SHOWN_REJECTIONS:
+        lines.append(f"  and {len(rejected) - SHOWN_REJECTIONS} more: --json lists them all")
+    return Answer(value, "\n".join(lines))
+
+
+@campaigns.command("list")
+@click.argument("tenant")
+@operation
+def list_(app: App, actor: Actor, tenant: str) -> Answer:
+    """A tenant's campaigns, newest first."""
+    views = core.campaigns.list_campaigns(app, actor, tenants.get_by_slug(app, actor, tenant).id)
+    rows = [(v.campaign.id, v.campaign.name, v.campaign.status, v.campaign.recipients) for v in views]
+    return Answer([as_json(v) for v in views], table(("ID", "NAME", "STATUS", "RECIPIENTS"), rows))
+
+
+@campaigns.command("start")
+@click.argument("campaign", type=int)
+@operation
+def start(app: App, actor: Actor, campaign: int) -> Answer:
+    """Let the scheduler send it."""
+    return _move(app, actor, campaign, core.campaigns.start)
+
+
+@campaigns.command("pause")
+@click.argument("campaign", type=int)
+@operation
+def pause(app: App, actor: Actor, campaign: int) -> Answer:
+    """Hold what has not left yet."""
+    return _move(app, actor, campaign, core.campaigns.pause)
+
+
+@campaigns.command("resume")
+@click.argument("campaign", type=int)
+@operation
+def resume(app: App, actor: Actor, campaign: int) -> Answer:
+    """Go on with a paused campaign."""
+    return _move(app, actor, campaign, core.campaigns.resume)
+
+
+@campaigns.command("cancel")
+@click.argument("campaign", type=int)
+@operation
+def cancel(app: App, actor: Actor, campaign: int) -> Answer:
+    """Never send what has not left yet."""
+    return _move(app, actor, campaign, core.campaigns.cancel)
+
+
+@campaigns.command("status")
+@click.argument("campaign", type=int)
+@operation
+def status(app: App, actor: Actor, campaign: int) -> Answer:
+    """Where its messages are; the ten counts always add up to the recipients."""
+    return _status(app, actor, core.campaigns.find_tenant_of(app, actor, campaign), campaign)
+
+
+def _move(app: App, actor: Actor, campaign_id: int, move: Callable[[App, Actor, int, int], object]) -> Answer:
+    tenant_id = core.campaigns.find_tenant_of(app, actor, campaign_id)
+    move(app, actor, tenant_id, campaign_id)
+    return _status(app, actor, tenant_id, campaign_id)
+
+
+def _status(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Answer:
+    view = core.campaigns.status(app, actor, tenant_id, campaign_id)
+    value = as_json(view)
+    counts = ", ".join(f"{count} {name}" for name, count in value["counts"].items() if count)
+    because = f" ({view.campaign.status_reason})" if view.campaign.status_reason else ""
+    return Answer(value, f"Campaign {campaign_id} is {view.campaign.status}{because}: {counts or 'nobody'}.")
+
+
+def as_json(view: core.campaigns.CampaignView) -> dict[str, Any]:
+    """Scripts rely on exactly these keys and all ten counts."""
+    return {
+        "id": view.campaign.id,
+        "status": view.campaign.status,
+        "provider": view.campaign.provider,
+        "counts": {name.value: view.counts.get(name.value, 0) for name in MessageStatus},
+    }
