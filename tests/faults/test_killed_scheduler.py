@@ -1,0 +1,71 @@
+"""kill -9 of the sending process, again and again: nobody is written to twice, nobody is lost."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from sqlalchemy import func, select, update
+
+from core import accounts, limits
+from core.app import App
+from core.db.models import Account, Message
+from tests.campaigning import addresses, counts, started, written_to
+from tests.conftest import Cast, verified_sender
+from tests.processes import start_work, work_until_idle
+from tests.simulators import Simulator
+
+KILLS = 10
+PER_SECOND = 400
+RECIPIENTS = 4_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(420)
+def test_ten_kills_in_mid_campaign_write_to_nobody_twice(
+    app: App, simulator: Simulator, cast: Cast, request: pytest.FixtureRequest
+) -> None:
+    simulator.scenario(account={"max_send_rate": PER_SECOND})
+    with app.db.begin() as session:
+        session.execute(update(Account).values(checked_at=None))
+    accounts.refresh_due(app)
+    sender = verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+    people = addresses(RECIPIENTS)
+    campaign_id = started(app, cast.acme.id, sender.id, people)
+    moments = random.Random(request.node.name)
+    for _ in range(KILLS):
+        kill_while_sending(app, after_seconds=moments.uniform(0.05, 0.9))
+    work_until_idle(app)
+
+    accepted = written_to(simulator.messages())
+    assert max(accepted.values()) == 1, "nobody is written to twice"
+    states = counts(app, cast.acme.id, campaign_id)
+    assert sum(states.values()) == RECIPIENTS
+    assert set(states) <= {"delivered", "unknown"}
+    with app.db.read() as session:
+        unknown = session.execute(
+            select(Message.address_key, Message.reason).where(Message.status == "unknown")
+        ).all()
+    assert all(row.reason for row in unknown)
+    never_accepted = [row.address_key for row in unknown if row.address_key not in accepted]
+    assert len(unknown) == len(never_accepted), "what SES accepted, its events have settled"
+    assert len(never_accepted) <= KILLS * limits.block_size(Account(max_send_rate=float(PER_SECOND)))
+    assert set(people) == set(accepted) | set(never_accepted), "nobody is lost"
+
+
+def kill_while_sending(app: App, after_seconds: float) -> None:
+    """Kill it a random moment after it has claimed something, as a power cut would."""
+    before = left(app)
+    process = start_work(app, "--seconds", "60")
+    deadline = time.monotonic() + 30
+    while left(app) == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(after_seconds)
+    process.kill()
+    process.wait()
+
+
+def left(app: App) -> int:
+    with app.db.read() as session:
+        return session.scalar(select(func.count()).where(Message.status == "pending")) or 0

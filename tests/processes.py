@@ -1,0 +1,36 @@
+"""Postyard's own processes, started as an operator starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from core.app import App
+from tests.simulators import ROOT
+
+
+def environment(app: App) -> dict[str, str]:
+    """What a process needs to work on the test's database and simulator; AWS's variables are set already."""
+    return {
+        **os.environ,
+        "POSTYARD_DATABASE_URL": app.settings.database_url.get_secret_value(),
+        "POSTYARD_DATA_DIR": str(app.settings.data_dir),
+        "POSTYARD_DNS_SERVERS": app.settings.dns_servers,
+    }
+
+
+def start_work(app: App, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "core", "work", *arguments],
+        cwd=ROOT,
+        env=environment(app),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def work_until_idle(app: App, seconds: int = 150) -> None:
+    process = start_work(app, "--until-idle", "--seconds", str(seconds))
+    _, errors = process.communicate(timeout=seconds + 60)
+    assert process.returncode == 0, errors.decode()[-3000:]
