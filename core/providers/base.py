@@ -87,6 +87,7 @@ class EntryResult:
     provider_message_id: str | None = None
     code: str = ""
     reason: str = ""
+    account_wide: bool = False  # PAUSED: the whole AWS account, not only the tenant asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Plumbing:
 
 
 class EmailProvider(Protocol):
-    """Every method but `send_bulk` raises ProviderError or Throttled; creating what exists is success."""
+    """All but the sending methods raise ProviderError or Throttled; creating what exists is success."""
 
     name: str
 
@@ -131,6 +132,9 @@ class EmailProvider(Protocol):
 
     def send_bulk(self, mail: BulkMail) -> list[EntryResult]:
         """One request, never repeated; one result per entry, in order. Raises nothing a network can cause."""
+
+    def send_one(self, mail: BulkMail) -> EntryResult:
+        """The same for a mail with exactly one entry: transactional mail."""
 
 
 @dataclass(frozen=True, slots=True)
