@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast lint format lock clean
+.PHONY: help install run test test-fast lint format bench lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -37,6 +37,10 @@ lint: $(STAMP) ## Format, lint, types, import rules
 format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Ratios against what rate and raw ceilings allow; ends 1 when a target is missed
+	$(BIN)/python -m bench.whole_loop
+	$(BIN)/python -m bench.whole_loop --database postgresql
 
 lock: $(STAMP) ## Pin the requirements again, from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra local --extra dev pyproject.toml -o requirements-dev.txt
