@@ -1,7 +1,13 @@
-"""Events: what SES says about a message, turned into its state, suppressions, counters and pauses."""
+"""Events: what SES says about a message, turned into its state, suppressions, counters and pauses.
+
+polling.py receives, ingest.py stores a block with all that follows, matching.py finds the message, fold.py
+says what its events amount to, counting.py keeps the rollups, parking.py keeps what fits nowhere.
+"""
 
 from __future__ import annotations
 
+from core.events.ingest import Ingested, ingest, retry_parked_due
 from core.events.lag import Lag, lag_seconds
+from core.events.polling import poll
 
-__all__ = ["Lag", "lag_seconds"]
+__all__ = ["Ingested", "Lag", "ingest", "lag_seconds", "poll", "retry_parked_due"]

@@ -1,0 +1,108 @@
+"""Matching: which message an event is about, and whether it may be believed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from core.db.models import Account, Message, Tenant
+from core.db.states import MessageStatus
+from core.providers.base import ProviderEvent
+
+LARGEST_ID = 2**63 - 1
+_MESSAGE: tuple[Any, ...] = (
+    Message.id,
+    Message.tenant_id,
+    Message.campaign_id,
+    Message.address_key,
+    Message.attempt,
+    Message.status,
+    Message.reason,
+    Message.provider_message_id,
+    Message.sent_at,
+    Message.armed_at,
+    Message.created_at,
+    Message.counts_in_rates,
+)
+_TENANT: tuple[Any, ...] = (Tenant.id, Tenant.slug, Tenant.topic_arn)
+
+
+class Doubt(StrEnum):
+    """Why an event is parked."""
+
+    UNMATCHED = "unmatched"
+    WRONG_TENANT = "wrong tenant"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    event: ProviderEvent
+    doubt: Doubt
+    tenant_id: int | None  # whose topic it came through: never the tenant it claims to be about
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    messages: dict[int, Row[Any]]
+    events: dict[int, list[ProviderEvent]]  # by message
+    parked: list[Parked]
+
+
+def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -> Matched:
+    """Find the messages and lock them, in the order of their ids, until the transaction ends."""
+    claimed = {event.uid: _claim(event) for event in events}
+    messages = _lock(session, {claim[0] for claim in claimed.values() if claim})
+    tenants, by_topic = _tenants(session, account, messages.values(), events)
+    found: defaultdict[int, list[ProviderEvent]] = defaultdict(list)
+    parked: list[Parked] = []
+    for event in {event.uid: event for event in events}.values():
+        claim = claimed[event.uid]
+        message = messages.get(claim[0]) if claim else None
+        owner = by_topic.get(event.topic_arn) if event.topic_arn else None
+        if claim is None or message is None:
+            parked.append(Parked(event, Doubt.UNMATCHED, owner))
+        elif not _belongs(event, tenants.get(message.tenant_id)):
+            parked.append(Parked(event, Doubt.WRONG_TENANT, owner))
+        elif message.attempt != claim[1] or message.status == MessageStatus.PENDING:
+            parked.append(Parked(event, Doubt.UNMATCHED, owner))
+        else:
+            found[message.id].append(event)
+    return Matched({id_: messages[id_] for id_ in sorted(found)}, found, parked)
+
+
+def _claim(event: ProviderEvent) -> tuple[int, str] | None:
+    """Message and attempt that the tag msg_uid names."""
+    number, _, attempt = (event.msg_uid or "").partition("-")
+    if not (number.isascii() and number.isdigit() and attempt):
+        return None
+    return (int(number), attempt) if len(number) < 20 and int(number) <= LARGEST_ID else None
+
+
+def _lock(session: Session, ids: Iterable[int]) -> dict[int, Row[Any]]:
+    query = select(*_MESSAGE).where(Message.id.in_(list(ids))).order_by(Message.id).with_for_update()
+    return {row.id: row for row in session.execute(query)}
+
+
+def _tenants(
+    session: Session, account: Account, messages: Iterable[Row[Any]], events: Iterable[ProviderEvent]
+) -> tuple[dict[int, Row[Any]], dict[str, int]]:
+    """The account's tenants that the messages belong to, and the owners of the topics, by ARN."""
+    columns = select(*_TENANT).where(Tenant.account_id == account.id)
+    ids = {message.tenant_id for message in messages}
+    topics = {event.topic_arn for event in events if event.topic_arn}
+    rows = session.execute(columns.where(Tenant.id.in_(ids) | Tenant.topic_arn.in_(topics))).all()
+    return {row.id: row for row in rows}, {row.topic_arn: row.id for row in rows if row.topic_arn}
+
+
+def _belongs(event: ProviderEvent, tenant: Row[Any] | None) -> bool:
+    """A tag can be written by whoever sends mail through the account; the topic is SES's own word."""
+    if tenant is None or (event.topic_arn and event.topic_arn != tenant.topic_arn):
+        return False
+    return not event.tenant_tag or bool(event.tenant_tag == tenant.slug)

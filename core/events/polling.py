@@ -1,0 +1,225 @@
+"""Polling: threads receive from SQS, one writer stores blocks, and only what is committed is deleted.
+
+Whatever dies in between is delivered again by SQS and then known by its uid. What cannot be stored stays in
+the queue: after five receives SQS itself moves it to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import defaultdict
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from core.app import App
+from core.db.models import Account
+from core.errors import ProviderError
+from core.events.ingest import BLOCK, Ingested, ingest
+from core.providers.base import ProviderEvent, QueueMessage
+from core.providers.ses_events import UnreadableEvent, parse
+
+BLOCK_SECONDS = 0.2
+LONG_POLL_SECONDS = 2  # so that a stop is quick
+SHORT_POLL_SECONDS = 1
+ACCOUNTS_REREAD_SECONDS = 10.0
+LONGEST_BACK_OFF_SECONDS = 30.0
+GIVE_UP_AFTER = 5  # failures in a row, when somebody waits for the end
+DELETERS = 4
+DELETE_AT_ONCE = 10
+INBOX = 100  # receives that wait for the writer; more would outlive their visibility
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One SQS message; `events` None: nobody can read it."""
+
+    account: Account
+    message: QueueMessage
+    events: list[ProviderEvent] | None
+
+
+@dataclass
+class _Back:
+    """How long to wait after failures in a row."""
+
+    failures: int = 0
+
+    def off(self, stop: threading.Event) -> None:
+        self.failures += 1
+        stop.wait(min(0.5 * 2.0 ** min(self.failures, 10), LONGEST_BACK_OFF_SECONDS))
+
+
+def poll(app: App, stop: threading.Event, until_idle: bool = False) -> str:
+    """Ingest until `stop`; with `until_idle`, until the queues are empty. Stops within a few seconds, with
+    everything it received stored or left in the queue. Raises ProviderError when `until_idle` and SQS does
+    not answer."""
+    poller = _Poller(app, stop, until_idle)
+    total = poller.run()
+    if poller.problems:
+        raise poller.problems[0]
+    return f"stored {total.stored} events, {total.known} came again, {total.unmatched} unmatched"
+
+
+@dataclass
+class _Poller:
+    app: App
+    stop: threading.Event
+    until_idle: bool
+    inbox: queue.Queue[list[Received]] = field(default_factory=lambda: queue.Queue(INBOX))
+    closed: threading.Event = field(default_factory=threading.Event)
+    receivers: dict[str, list[threading.Thread]] = field(default_factory=dict)  # by queue address
+    problems: list[ProviderError] = field(default_factory=list)
+    reread_at: float = 0.0
+
+    def run(self) -> Ingested:
+        total = Ingested()
+        try:
+            with ThreadPoolExecutor(DELETERS, thread_name_prefix="delete-events") as deleters:
+                while not self._is_over():
+                    self._start_receivers()
+                    for account, block in _by_account(self._collect()):
+                        total += self._store(account, block, deleters)
+        finally:
+            self.closed.set()
+        return total
+
+    def _is_over(self) -> bool:
+        if not (self.stop.is_set() or (self.until_idle and self.reread_at)):
+            return False
+        threads = [thread for group in self.receivers.values() for thread in group]
+        return self.inbox.empty() and not any(thread.is_alive() for thread in threads)
+
+    def _start_receivers(self) -> None:
+        """For every account that has a queue, also those that are added while this runs."""
+        now = self.app.clock.monotonic()
+        if self.stop.is_set() or now < self.reread_at or (self.until_idle and self.reread_at):
+            return
+        with self.app.db.read() as session:
+            accounts = list(session.scalars(select(Account).where(Account.queue_url.is_not(None))))
+        for account in accounts:
+            if account.queue_url and account.queue_url not in self.receivers:
+                self.receivers[account.queue_url] = [
+                    threading.Thread(
+                        target=self._receive, args=(account,), name=f"receive-events-{n}", daemon=True
+                    )
+                    for n in range(self.app.settings.ingest_threads)
+                ]
+                for thread in self.receivers[account.queue_url]:
+                    thread.start()
+        self.reread_at = now + ACCOUNTS_REREAD_SECONDS
+
+    def _receive(self, account: Account) -> None:
+        back = _Back()
+        while not (self.stop.is_set() or self.closed.is_set()):
+            try:
+                if self._receive_once(account):
+                    return
+                back.failures = 0
+            except Exception as e:
+                logger.warning("cannot receive events: %s", e, exc_info=not isinstance(e, ProviderError))
+                if self.until_idle and isinstance(e, ProviderError) and back.failures >= GIVE_UP_AFTER:
+                    self.problems.append(e)
+                    return
+                back.off(self.stop)
+
+    def _receive_once(self, account: Account) -> bool:
+        """True when there is nothing more to wait for."""
+        sqs, url = self.app.providers.queue(account.region), str(account.queue_url)
+        messages = sqs.receive(url, wait_seconds=SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS)
+        if not messages:
+            return self.until_idle and sqs.depth(url) == 0
+        received = [_read(account, message) for message in messages]
+        while not self.closed.is_set():
+            try:
+                self.inbox.put(received, timeout=1)
+                break
+            except queue.Full:
+                continue
+        return False
+
+    def _collect(self) -> list[Received]:
+        """What arrives within BLOCK_SECONDS of the first, up to about BLOCK events."""
+        try:
+            block = self.inbox.get(timeout=BLOCK_SECONDS)
+        except queue.Empty:
+            return []
+        until = self.app.clock.monotonic() + BLOCK_SECONDS
+        while len(block) <= BLOCK - DELETE_AT_ONCE:
+            try:
+                block += self.inbox.get(timeout=max(0.0, until - self.app.clock.monotonic()))
+            except queue.Empty:
+                break
+        return block
+
+    def _store(self, account: Account, block: list[Received], deleters: Executor) -> Ingested:
+        """Commit the block, then have its messages deleted."""
+        back = _Back()
+        while not (self.stop.is_set() and back.failures):
+            try:
+                done = self._ingest(account, block)
+            except (OperationalError, InterfaceError) as e:
+                # The database is away or busy: nothing was stored, so nothing may be deleted.
+                logger.warning("cannot store events yet, trying again: %s", e.orig)
+                back.off(self.stop)
+                continue
+            except Exception:
+                if len(block) == 1:
+                    logger.exception("one event cannot be stored; SQS will move it to the dead-letter queue")
+                    return Ingested()
+                logger.exception("a block of events cannot be stored; trying them one by one")
+                return sum((self._store(account, [one], deleters) for one in block), Ingested())
+            self._delete(account, block, deleters)
+            return done
+        return Ingested()
+
+    def _ingest(self, account: Account, block: list[Received]) -> Ingested:
+        events = [event for received in block for event in received.events or ()]
+        unreadable = [received.message.body for received in block if received.events is None]
+        return ingest(self.app, account, events, unreadable)
+
+    def _delete(self, account: Account, block: list[Received], deleters: Executor) -> None:
+        readable = [received.message.receipt for received in block if received.events is not None]
+        for start in range(0, len(readable), DELETE_AT_ONCE):
+            deleters.submit(self._delete_now, account, readable[start : start + DELETE_AT_ONCE])
+        for received in block:
+            if received.events is None:
+                deleters.submit(self._bury, account, received.message)
+
+    def _delete_now(self, account: Account, receipts: list[str]) -> None:
+        try:
+            self.app.providers.queue(account.region).delete(str(account.queue_url), receipts)
+        except ProviderError as e:
+            logger.warning("events were stored but not deleted, SQS will bring them again: %s", e)
+
+    def _bury(self, account: Account, message: QueueMessage) -> None:
+        """To the dead-letter queue with what nobody can read."""
+        try:
+            sqs = self.app.providers.queue(account.region)
+            if account.dead_letter_queue_url:
+                sqs.send_to(account.dead_letter_queue_url, message.body)
+            sqs.delete(str(account.queue_url), [message.receipt])
+        except ProviderError as e:
+            logger.warning("an unreadable message stays in the queue: %s", e)
+
+
+def _read(account: Account, message: QueueMessage) -> Received:
+    try:
+        return Received(account, message, parse(message.body))
+    except UnreadableEvent as e:
+        logger.warning("a message in the event queue is not readable: %s", e)
+        return Received(account, message, None)
+
+
+def _by_account(received: list[Received]) -> list[tuple[Account, list[Received]]]:
+    accounts = {one.account.id: one.account for one in received}
+    blocks: defaultdict[int, list[Received]] = defaultdict(list)
+    for one in received:
+        blocks[one.account.id].append(one)
+    return [(accounts[account_id], block) for account_id, block in blocks.items()]
