@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -90,7 +91,7 @@ def _locked(session: Session, subjects: dict[str, _Policy], at: datetime) -> lis
 def _refuse_locked(rows: list[SignInFailure], at: datetime) -> None:
     until = max((row.locked_until for row in rows if row.locked_until is not None), default=at)
     if until > at:
-        minutes = int((until - at).total_seconds() // 60) + 1
+        minutes = ceil((until - at).total_seconds() / 60)
         wait = "a minute" if minutes == 1 else f"{minutes} minutes"
         raise Conflict(f"Too many wrong passwords. Wait {wait} and try again, or ask an administrator.")
 

@@ -55,11 +55,11 @@ def standings(app: App, actor: Actor) -> dict[int, Standing]:
     )
     slugs: defaultdict[int, list[str]] = defaultdict(list)
     with app.db.read() as session:
-        for user_id, slug in session.execute(assigned.order_by(Tenant.slug)).tuples():
+        for user_id, slug in session.execute(assigned.order_by(Tenant.slug)):
             slugs[user_id].append(slug)
         return {
             user_id: Standing(tenant_slugs=tuple(slugs[user_id]), last_seen_at=last_seen_at)
-            for user_id, last_seen_at in session.execute(seen).tuples()
+            for user_id, last_seen_at in session.execute(seen)
         }
 
 
@@ -141,7 +141,7 @@ def assign(
 def _set_tenants(session: Session, user: User, slugs: Sequence[str]) -> None:
     if slugs and user.role not in _ASSIGNABLE:
         raise InputError(f"The role {user.role} sees every tenant; assign none.", "tenants")
-    found = dict(session.execute(select(Tenant.slug, Tenant.id).where(Tenant.slug.in_(slugs))).tuples().all())
+    found = dict(session.execute(select(Tenant.slug, Tenant.id).where(Tenant.slug.in_(slugs))).all())
     for slug in slugs:
         if slug not in found:
             raise NotFound(f"There is no tenant '{slug}'. postyard tenants list shows them.")

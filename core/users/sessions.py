@@ -128,7 +128,7 @@ def find_sign_in(app: App, token: str) -> SignedIn | None:
         row = session.execute(query).one_or_none()
         if row is None:
             return None
-        opened, user = row.tuple()
+        opened, user = row
         actor = _actor(session, user)
     if at - opened.last_seen_at > _SEEN_EVERY:
         with app.db.begin() as session:

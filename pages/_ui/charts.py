@@ -1,7 +1,6 @@
 """Charts: rates over time with their limits drawn, and volumes.
 
-    rates([Point(day, rate), ...], limits=[Limit("SES review 5 %", 0.05, "warn")], marks=[Mark(day,
-    "Paused")])
+    rates(points, limits=[Limit("SES review 5 %", 0.05)], marks=[Mark(day, "Paused")], key="bounces")
 
 Colours are the theme's; a limit and a pause have literal ones that read on light and dark. Times arrive
 naive, in the tenant's zone (format.local).
