@@ -154,7 +154,7 @@ class Identity(Base):
     __tablename__ = "identities"
     id: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
-    name: Mapped[str] = mapped_column(unique=True)  # lower case, IDNA; one owner among all tenants
+    name: Mapped[str]  # lower case, IDNA; one owner among all tenants
     type: Mapped[str] = mapped_column(default="DOMAIN")  # DOMAIN or EMAIL_ADDRESS
     verification_status: Mapped[str] = mapped_column(default="NOT_STARTED")
     verified_for_sending: Mapped[bool] = mapped_column(default=False)
@@ -171,8 +171,13 @@ class Identity(Base):
     checked_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]  # gone from SES: anybody may add the name again
     version: Mapped[int] = mapped_column(default=1)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  declared by SQLAlchemy so
+    __table_args__ = (
+        Index("uq_identities_name", "name", unique=True,
+              sqlite_where=text("removed_at IS NULL"), postgresql_where=text("removed_at IS NULL")),
+    )  # fmt: skip
 
 
 class Sender(Base):

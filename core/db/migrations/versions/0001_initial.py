@@ -223,13 +223,20 @@ def upgrade() -> None:
         sa.Column("checked_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("verified_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("created_at", models.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_identities_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
-        sa.UniqueConstraint("name", name=op.f("uq_identities_name")),
     )
     with op.batch_alter_table("identities", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_identities_tenant_id"), ["tenant_id"], unique=False)
+        batch_op.create_index(
+            "uq_identities_name",
+            ["name"],
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
 
     op.create_table(
         "parked_events",
@@ -501,6 +508,11 @@ def downgrade() -> None:
 
     op.drop_table("parked_events")
     with op.batch_alter_table("identities", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_identities_name",
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_identities_tenant_id"))
 
     op.drop_table("identities")

@@ -1,0 +1,213 @@
+"""DNS: what a domain's own servers say about the records a sender needs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from core.errors import ConfigurationError
+
+TIMEOUT_SECONDS = 3.0  # of one look-up, whatever it takes
+PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """A record the tenant's DNS should hold."""
+
+    type: str  # CNAME, TXT, MX
+    name: str
+    value: str
+    purpose: str
+    required: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "name": self.name,
+            "value": self.value,
+            "purpose": self.purpose,
+            "required": self.required,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`error`: why nobody can tell; no values and no error: the record does not exist."""
+
+    values: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Verdict(StrEnum):
+    FOUND = "found"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`advice`: the sentence that helps; empty when the record is found."""
+
+    record: DnsRecord
+    found: tuple[str, ...]
+    verdict: Verdict
+    advice: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": self.record.type,
+            "expected": self.record.value,
+            "found": list(self.found),
+            "verdict": self.verdict.value,
+            "advice": self.advice,
+        }
+
+
+class Resolver:
+    """Asks the given servers (host:port, comma-separated), or else each name's authoritative ones; where
+    those cannot be found, the system's. Safe for threads."""
+
+    def __init__(self, servers: str = "") -> None:
+        self._fixed = _resolver([_nameserver(server) for server in servers.split(",") if server.strip()])
+
+    def lookup(self, name: str, type: str) -> Answer:
+        """Never raises; takes TIMEOUT_SECONDS at most for each of: finding the servers, asking them."""
+        try:
+            resolver = self._fixed or _authoritative(name)
+            found = resolver.resolve(name, type, search=False, lifetime=TIMEOUT_SECONDS)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return Answer()
+        except dns.exception.DNSException as e:
+            return Answer(error=_why(e))
+        except OSError as e:
+            return Answer(error=f"No name server could be reached ({e.strerror or e}).")
+        return Answer(values=tuple(sorted(_written(record) for record in found)))
+
+
+def judge(records: Sequence[DnsRecord], resolver: Resolver) -> list[Finding]:
+    """One finding per record, in order, asked in parallel. An error is `unknown`, never `found`."""
+    if not records:
+        return []
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+        answers = pool.map(lambda record: resolver.lookup(record.name, record.type), records)
+        return [_finding(record, answer) for record, answer in zip(records, answers, strict=True)]
+
+
+def _finding(record: DnsRecord, answer: Answer) -> Finding:
+    if answer.error is not None:
+        advice = f"{answer.error} Nothing is known about this record now; check again in some minutes."
+        return Finding(record, (), Verdict.UNKNOWN, advice)
+    relevant = _relevant(record, answer.values)
+    if not relevant:
+        return Finding(record, (), Verdict.MISSING, f"Add this {record.type} record at your DNS provider.")
+    if len(relevant) > 1:
+        advice = f"There are {len(relevant)} such records; keep one and remove the others."
+        return Finding(record, relevant, Verdict.DIFFERENT, advice)
+    if not _agrees(record, relevant[0]):
+        return Finding(record, relevant, Verdict.DIFFERENT, _difference(record))
+    return Finding(record, relevant, Verdict.FOUND, "")
+
+
+def _relevant(record: DnsRecord, values: tuple[str, ...]) -> tuple[str, ...]:
+    """A name may hold many TXT records; those of the same kind (v=spf1, v=DMARC1) are compared."""
+    kind = _kind(record.value)
+    if record.type != "TXT" or not kind:
+        return values
+    return tuple(value for value in values if _kind(value) == kind)
+
+
+def _agrees(record: DnsRecord, value: str) -> bool:
+    if record.type != "TXT":
+        return _host(value) == _host(record.value)
+    if _kind(record.value) == "v=spf1":
+        return "include:amazonses.com" in value.lower().split()
+    if _kind(record.value) == "v=dmarc1":
+        return "p=" in value.lower()  # a stricter policy than ours is the owner's good right
+    return value.strip() == record.value.strip()
+
+
+def _difference(record: DnsRecord) -> str:
+    if _kind(record.value) == "v=spf1":
+        return "Add include:amazonses.com to the SPF record that is there; do not add a second one."
+    return "Change the value to the expected one."
+
+
+def _kind(value: str) -> str:
+    word = value.strip().lower().replace(";", " ").split(" ", 1)[0]
+    return word if word.startswith("v=") else ""
+
+
+def _host(value: str) -> str:
+    return " ".join(value.lower().split()).rstrip(".")
+
+
+def _written(record: Any) -> str:
+    if record.rdtype == dns.rdatatype.TXT:
+        return b"".join(record.strings).decode("utf-8", "replace")
+    if record.rdtype == dns.rdatatype.CNAME:
+        return str(record.target.to_text(omit_final_dot=True))
+    if record.rdtype == dns.rdatatype.MX:
+        return f"{record.preference} {record.exchange.to_text(omit_final_dot=True)}"
+    return str(record.to_text())
+
+
+def _authoritative(name: str) -> dns.resolver.Resolver:
+    """A resolver of the servers that hold the name's zone; the system's when they cannot be found."""
+    system = dns.resolver.Resolver()
+    system.lifetime = TIMEOUT_SECONDS
+    try:
+        zone = dns.resolver.zone_for_name(name, resolver=system, lifetime=TIMEOUT_SECONDS)
+        servers = [str(server.target) for server in system.resolve(zone, "NS", search=False)]
+        addresses = [str(found) for server in servers[:3] for found in _addresses(server, system)]
+    except dns.exception.DNSException:
+        return system
+    return _resolver([dns.nameserver.Do53Nameserver(address) for address in addresses]) or system
+
+
+def _addresses(server: str, system: dns.resolver.Resolver) -> list[str]:
+    try:
+        return [str(found) for found in system.resolve(server, "A", search=False)]
+    except dns.exception.DNSException:
+        return []
+
+
+def _resolver(nameservers: list[dns.nameserver.Nameserver]) -> dns.resolver.Resolver | None:
+    if not nameservers:
+        return None
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = list(nameservers)
+    resolver.timeout = 1.0  # of one try: two servers, or one twice, fit into a look-up's time
+    return resolver
+
+
+def _nameserver(written: str) -> dns.nameserver.Nameserver:
+    host, _, port = written.strip().rpartition(":") if ":" in written else (written.strip(), "", "53")
+    try:
+        address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0][4][0]
+    except (OSError, ValueError) as e:
+        raise ConfigurationError(
+            f"POSTYARD_DNS_SERVERS: '{written.strip()}' is no server. Write host:port, comma-separated."
+        ) from e
+    return dns.nameserver.Do53Nameserver(str(address), int(port))
+
+
+def _why(error: dns.exception.DNSException) -> str:
+    if isinstance(error, dns.exception.Timeout):
+        return "The domain's name servers did not answer in time."
+    if isinstance(error, dns.resolver.NoNameservers):
+        return "The domain's name servers refused or failed to answer."
+    return f"The domain cannot be looked up ({type(error).__name__})."
