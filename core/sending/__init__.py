@@ -10,7 +10,7 @@ from core.db.models import Message
 from core.db.states import MessageStatus
 from core.errors import InputError, SendingPaused
 from core.identities import get_identity
-from core.recipients import parse_address
+from core.recipients import valid_address
 from core.senders import get_sender
 from core.sending.worker import reap_dead, work
 from core.suppressions import suppressed_among
@@ -36,7 +36,7 @@ def send(
 
     Raises InputError (address, content, suppressed, unverified sender), SendingPaused."""
     actor.must(Action.SEND_MESSAGE, tenant_id)
-    address = parse_address(to)
+    address = valid_address(to)
     compile_content(subject, html, text, {}).values(address, fields or {})
     now = app.now()
     with app.db.begin() as session:
