@@ -370,7 +370,7 @@ def _views(
     else:
         query = query.where(Campaign.id == campaign_id)
         counts = counts.where(Message.campaign_id == campaign_id)
-    by_campaign: dict[int, dict[str, int]] = {}
+    by_campaign: dict[int | None, dict[str, int]] = {}
     for of_campaign, state, count in session.execute(counts):
         by_campaign.setdefault(of_campaign, {})[state] = count
     return [

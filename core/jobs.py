@@ -119,13 +119,11 @@ def is_idle(app: App) -> bool:
         in_flight = select(Message.id).where(Message.status == MessageStatus.SENDING).limit(1)
         if any(session.scalar(query) for query in (in_flight, _may_still_go(app), _awaiting(app))):
             return False
-        accounts_with_queue = list(
-            session.execute(select(Account.region, Account.queue_url).where(Account.queue_url.is_not(None)))
-        )
-    return all(app.providers.queue(region).depth(queue_url) == 0 for region, queue_url in accounts_with_queue)
+        queues = session.execute(select(Account.region, Account.queue_url)).all()
+    return all(app.providers.queue(region).depth(url) == 0 for region, url in queues if url is not None)
 
 
-def _may_still_go(app: App) -> Select[tuple[int]]:
+def _may_still_go(app: App) -> Select[int]:
     """A pending message that neither a person nor a closed account holds back."""
     soon = app.now() + CLOSED_IS_IDLE_AFTER
     return (
@@ -141,7 +139,7 @@ def _may_still_go(app: App) -> Select[tuple[int]]:
     )
 
 
-def _awaiting(app: App) -> Select[tuple[int]]:
+def _awaiting(app: App) -> Select[int]:
     """A message accepted so lately that its outcome may still be on its way."""
     since = app.now() - OUTCOME_EXPECTED_WITHIN
     return select(Message.id).where(Message.status == MessageStatus.SENT, Message.sent_at > since).limit(1)

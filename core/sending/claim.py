@@ -97,7 +97,7 @@ def accounts_with_work(session: Session) -> list[tuple[int, str]]:
     return [(row.id, row.region) for row in session.execute(query.order_by(Account.id))]
 
 
-def _next_work(session: Session, turn: Turn, account_id: int) -> Row[Any] | None:
+def _next_work(session: Session, turn: Turn, account_id: int) -> Row[*tuple[Any, ...]] | None:
     """The next tenant's mail that may go out: single messages first, then its oldest campaign."""
     single = session.execute(_may_go(_singles(account_id))).first()
     if single is not None:
@@ -127,7 +127,7 @@ _WHERE_IT_COMES_FROM = (
 )
 
 
-def _campaigns(account_id: int) -> Select[Any]:
+def _campaigns(account_id: int) -> Select[*tuple[Any, ...]]:
     return (
         select(
             Campaign.id.label("campaign_id"),
@@ -145,7 +145,7 @@ def _campaigns(account_id: int) -> Select[Any]:
     )
 
 
-def _singles(account_id: int) -> Select[Any]:
+def _singles(account_id: int) -> Select[*tuple[Any, ...]]:
     return (
         select(
             null().label("campaign_id"),
@@ -164,13 +164,13 @@ def _singles(account_id: int) -> Select[Any]:
     )
 
 
-def _may_go(query: Select[Any]) -> Select[Any]:
+def _may_go(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return query.where(
         Tenant.sending_status.in_(MAY_SEND), Sender.deleted_at.is_(None), Identity.verified_for_sending
     )
 
 
-def _why_not(work: Row[Any]) -> str:
+def _why_not(work: Row[*tuple[Any, ...]]) -> str:
     if work.deleted_at is not None:
         return f"The sender {work.address} was removed."
     if not work.verified_for_sending:
@@ -180,7 +180,7 @@ def _why_not(work: Row[Any]) -> str:
     return ""
 
 
-def _block(session: Session, work: Row[Any], reason: str) -> None:
+def _block(session: Session, work: Row[*tuple[Any, ...]], reason: str) -> None:
     session.execute(
         update(Campaign)
         .where(Campaign.id == work.campaign_id, Campaign.status == CampaignStatus.SENDING)
@@ -188,7 +188,9 @@ def _block(session: Session, work: Row[Any], reason: str) -> None:
     )
 
 
-def _pending(session: Session, turn: Turn, work: Row[Any], limit: int) -> Sequence[Row[Any]]:
+def _pending(
+    session: Session, turn: Turn, work: Row[*tuple[Any, ...]], limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
     columns = select(Message.id, Message.address, Message.address_key, Message.fields)
     waiting = columns.where(Message.status == MessageStatus.PENDING).order_by(Message.id).limit(limit)
     waiting = waiting.with_for_update(skip_locked=True, of=Message)
@@ -205,7 +207,7 @@ def _pending(session: Session, turn: Turn, work: Row[Any], limit: int) -> Sequen
 
 
 def _armable(
-    app: App, session: Session, turn: Turn, work: Row[Any], rows: Sequence[Row[Any]]
+    app: App, session: Session, turn: Turn, work: Row[*tuple[Any, ...]], rows: Sequence[Row[*tuple[Any, ...]]]
 ) -> list[tuple[int, BulkEntry]]:
     """The rows that may be sent to; the others leave pending here, with their reason."""
     suppressed = suppressions.suppressed_among(session, work.tenant_id, [row.address_key for row in rows])
@@ -227,7 +229,7 @@ def _armable(
     return entries
 
 
-def _headers(app: App, work: Row[Any], message_id: int) -> dict[str, str]:
+def _headers(app: App, work: Row[*tuple[Any, ...]], message_id: int) -> dict[str, str]:
     """One-click unsubscribe (RFC 8058) on campaigns, when the installation can be reached from outside."""
     if not app.settings.public_url or work.campaign_id is None:
         return {}
@@ -247,7 +249,7 @@ def _content(session: Session, turn: Turn, content_id: int) -> CompiledContent:
     return turn.contents[content_id]
 
 
-def _weight(turn: Turn, work: Row[Any]) -> int:
+def _weight(turn: Turn, work: Row[*tuple[Any, ...]]) -> int:
     content = turn.contents[work.content_id]
     return len((content.subject + content.html + content.text).encode())
 
@@ -272,7 +274,7 @@ def _arm(
     app: App,
     session: Session,
     turn: Turn,
-    work: Row[Any],
+    work: Row[*tuple[Any, ...]],
     account: Account,
     part: list[tuple[int, BulkEntry]],
     now: datetime,
@@ -311,13 +313,13 @@ def _arm(
     return Call(attempt, account.id, account.region, work.tenant_id, work.campaign_id, ids, mail, armed_at)
 
 
-def _tags(work: Row[Any]) -> dict[str, str]:
+def _tags(work: Row[*tuple[Any, ...]]) -> dict[str, str]:
     """SES allows letters, digits, - and _ in a tag's value."""
     user = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in work.created_by or "")
     return {"tenant": work.slug, "campaign": str(work.campaign_id or 0), "user": user or "unknown"}
 
 
-def _finish_if_done(session: Session, work: Row[Any], now: datetime) -> None:
+def _finish_if_done(session: Session, work: Row[*tuple[Any, ...]], now: datetime) -> None:
     if work.campaign_id is None:
         return
     waiting = exists().where(

@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
@@ -74,7 +74,7 @@ def reap_dead(app: App) -> str:
     return f"{count} messages became unknown"
 
 
-def _is_dead(worker: Worker | None, beat_before: object) -> bool:
+def _is_dead(worker: Worker | None, beat_before: datetime) -> bool:
     if worker is None or worker.stopped_at is not None or worker.beat_at < beat_before:
         return True
     if worker.host != socket.gethostname():
