@@ -115,7 +115,7 @@ def check_scheduler(app: App) -> Check:
 
 def check_dns(app: App) -> Check:
     answer = dns.Resolver(app.settings.dns_servers).lookup(KNOWN_NAME, "NS")
-    if answer.error and not app.settings.dns_servers:
+    if answer.error:
         return Check(
             "dns", "fail", str(answer.error), "Let this host ask DNS servers on port 53, UDP and TCP."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def create(
     password_stdin: bool,
 ) -> Answer:
     """Let somebody sign in; account managers and analysts see the tenants named only."""
-    password = click.get_text_stream("stdin").readline().rstrip("\r\n") if password_stdin else None
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     user, made = core.users.create(
         app,
         actor,
