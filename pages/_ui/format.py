@@ -81,6 +81,10 @@ _STATUSES = {
     # sign-ins
     "active": Status("Active", "green", ":material/check_circle:"),
     "disabled": Status("Disabled", "gray", ":material/block:"),
+    # schedulers and jobs
+    "silent": Status("Silent", "red", ":material/bedtime:"),
+    "running": Status("Running", "blue", ":material/sync:"),
+    "ok": Status("OK", "green", ":material/check_circle:"),
 }
 
 

@@ -61,21 +61,38 @@ def table(
 
 
 def pick(
-    rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: str,
+    columns: Mapping[str, Any] | None = None,
+    chosen: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
 ) -> int | None:
-    """Rows of which one can be chosen: its index, or None."""
+    """Rows of which one can be chosen: its index, or None. `chosen` is so at first (let the key change with
+    it); `on_pick` gets a new choice before the page is drawn again, and may set other widgets' state."""
+    selection = {"rows": [] if chosen is None else [chosen], "columns": [], "cells": []}
+
+    def picked() -> None:
+        index = _first_row(st.session_state[key], len(rows))
+        if on_pick is not None and index is not None:
+            on_pick(index)
+
     state = st.dataframe(
         _frame(rows),
         key=key,
         hide_index=True,
         width="stretch",
         column_config=dict(columns or {}),
-        on_select="rerun",
+        on_select=picked,
         selection_mode="single-row",
+        selection_default={"selection": selection},
         placeholder="",
     )
-    chosen = [index for index in state["selection"]["rows"] if index < len(rows)]
-    return chosen[0] if chosen else None
+    return _first_row(state, len(rows))
+
+
+def _first_row(state: Any, rows: int) -> int | None:
+    return next((index for index in state["selection"]["rows"] if index < rows), None)
 
 
 def page_of(key: str, fetch: Callable[[int | None], Sequence[R]], size: int = PAGE) -> Sequence[R]:

@@ -1,0 +1,162 @@
+"""Overview: how every tenant does today, and what needs a hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core import reports
+from core.access import Action, Actor
+from core.reports import Counts, TenantToday
+from pages._ui import format
+from pages._ui.runtime import TENANT, begin
+from pages._ui.tables import badge, chip, chips, empty, table
+
+CARDS = 6  # more tenants than that are read as a table
+
+# A sentence of what_needs_a_hand -> the page that fixes it, by the first word found in it.
+FIXED_ON = (
+    ("verified", "sending/senders", "Senders", Action.SEE_TENANT),
+    ("no sender", "sending/senders", "Add a sender", Action.MANAGE_SENDERS),
+    ("Campaign", "sending/campaigns", "Campaigns", Action.SEE_TENANT),
+    ("paused", "deliverability/reputation", "Reputation", Action.SEE_REPORTS),
+    ("SES", "operations/tenants", "Tenant", Action.SEE_TENANT),
+)
+
+
+def main() -> None:
+    app, actor = begin("Overview", Action.SEE_REPORTS)
+    tenants = reports.overview(app, actor)
+    if not tenants:
+        _first_steps(actor)
+        return
+    st.caption(f"{format.day(app.now().date())}, since midnight UTC · lines show the 24 days before")
+    _totals(tenants)
+    _needs_a_hand(actor, tenants)
+    st.subheader("Tenants today", anchor=False)
+    for tenant in sorted(tenants, key=_first)[:CARDS]:
+        _card(tenant)
+    if len(tenants) > CARDS:
+        _all(tenants)
+
+
+def _first_steps(actor: Actor) -> None:
+    if not actor.may(Action.CREATE_TENANT):
+        empty("No tenant is assigned to you", "Ask an administrator to assign one under Users.")
+        return
+    body = "Add a tenant, then a sender on its own domain; then upload a list and start a campaign."
+    with empty("Nothing is sent yet", body, icon=":material/rocket_launch:"):
+        st.page_link("pages/operations/tenants.py", label="Add the first tenant", icon=":material/add:")
+
+
+def _totals(tenants: Sequence[TenantToday]) -> None:
+    today = [tenant.today for tenant in tenants]
+    days = [[tenant.days[n].counts for tenant in tenants] for n in range(len(tenants[0].days))]
+    queued = sum(tenant.queued for tenant in tenants)
+    with st.container(horizontal=True, key="overview.totals"):
+        _metrics(_sum(today), [_sum(day) for day in days])
+        st.metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
+                  help="Messages of started campaigns and transactional mail.")  # fmt: skip
+
+
+def _metrics(today: Counts, before: Sequence[Counts]) -> None:
+    """Four cards in the caller's row, each with the days before as a line."""
+    shown: tuple[tuple[str, str, Callable[[Counts], float | None], bool], ...] = (
+        ("Sent", format.count(today.sent), lambda c: c.sent, True),
+        ("Delivered", format.rate(_delivered(today), 1), _delivered, True),
+        ("Bounce rate", format.rate(today.bounce_rate), lambda c: c.bounce_rate, False),
+        ("Complaint rate", format.rate(today.complaint_rate, 3), lambda c: c.complaint_rate, False),
+    )
+    for label, value, of, more_is_better in shown:
+        line = [of(counts) or 0.0 for counts in before] + [of(today) or 0.0]
+        delta, color = _change(of(today), [of(counts) for counts in before], more_is_better, label)
+        st.metric(label, value, delta, delta_color=color, border=True, chart_data=line, chart_type="area")
+        # type: ignore[arg-type]
+
+
+def _change(
+    today: float | None, before: Sequence[float | None], more_is_better: bool, label: str
+) -> tuple[str | None, str]:
+    """Rates against the mean of the days that had one, in percentage points; volumes have none at noon."""
+    known = [value for value in before if value is not None]
+    if label == "Sent" or today is None or not known:
+        return None, "off"
+    points = (today - sum(known) / len(known)) * 100
+    shown = f"{points:+.3f} pp" if label == "Complaint rate" else f"{points:+.2f} pp"
+    return shown, "normal" if more_is_better else "inverse"
+
+
+def _delivered(counts: Counts) -> float | None:
+    return format.share(counts.delivered, counts.outcomes)
+
+
+def _sum(counts: Sequence[Counts]) -> Counts:
+    return Counts(**{name: sum(getattr(c, name) for c in counts) for name in Counts.__dataclass_fields__})
+
+
+def _needs_a_hand(actor: Actor, tenants: Sequence[TenantToday]) -> None:
+    worries = [(tenant, sentence) for tenant in tenants for sentence in tenant.what_needs_a_hand]
+    with st.container(border=True, key="overview.hand"):
+        st.subheader("What needs a hand", anchor=False)
+        if not worries:
+            st.badge("All is well", color="green", icon=":material/check_circle:")
+        for n, (tenant, sentence) in enumerate(worries[:8]):
+            _worry(actor, n, tenant, sentence)
+        if len(worries) > 8:
+            st.caption(f"And {format.plural(len(worries) - 8, 'more')}: open the tenants below.")
+
+
+def _worry(actor: Actor, n: int, tenant: TenantToday, sentence: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key=f"overview.worry.{n}"):
+        name = format.escape(tenant.tenant.name)
+        st.markdown(f":orange[:material/warning:] **{name}** · {format.escape(sentence)}", width="stretch")
+        fixing = next((page for page in FIXED_ON if page[0] in sentence), None)
+        if fixing and actor.may(fixing[3]):
+            _link(f"pages/{fixing[1]}.py", fixing[2], tenant)
+
+
+def _first(tenant: TenantToday) -> tuple[bool, int, str]:
+    return not tenant.what_needs_a_hand, -tenant.today.sent, tenant.tenant.name
+
+
+def _card(tenant: TenantToday) -> None:
+    row = tenant.tenant
+    with st.container(border=True, key=f"overview.card.{row.slug}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{format.escape(row.name)}**", width="content")
+            badge(row.sending_status if row.provisioned_at else "INCOMPLETE")
+            if row.is_demo:
+                st.badge("Demo", color="violet", icon=":material/science:")
+            st.space("stretch")
+            if tenant.queued:
+                st.caption(f"{format.count(tenant.queued)} waiting", width="content")
+            _link("pages/deliverability/reputation.py", "Reputation", tenant)
+        with st.container(horizontal=True):
+            _metrics(tenant.today, [day.counts for day in tenant.days])
+
+
+def _link(page: str, label: str, tenant: TenantToday) -> None:
+    st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right",
+                 query_params={TENANT: tenant.tenant.slug})  # fmt: skip
+
+
+def _all(tenants: Sequence[TenantToday]) -> None:
+    rows = [
+        {
+            "Tenant": tenant.tenant.name,
+            "Status": chip(tenant.tenant.sending_status),
+            "Sent": tenant.today.sent,
+            "Sent, 24 days": [day.counts.sent for day in tenant.days],
+            "Delivered": format.rate(_delivered(tenant.today), 1),
+            "Bounces": format.rate(tenant.today.bounce_rate),
+            "Complaints": format.rate(tenant.today.complaint_rate, 3),
+            "Waiting": tenant.queued,
+        }
+        for tenant in tenants
+    ]
+    lines = st.column_config.AreaChartColumn("Sent, 24 days", y_min=0)
+    table(rows, key="overview.all", columns={"Status": chips("Status"), "Sent, 24 days": lines})
+
+
+main()
