@@ -1,0 +1,90 @@
+"""The ASGI app: SES and control here, every other AWS service at MiniStack.
+
+One request, traced: app.Simulator → ses.answer → sending.send_bulk_email → delivery.accept (log, outcome, events)
+→ outbox → bus.publish (SNS → SQS) → the consumer's ReceiveMessage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from dataclasses import dataclass, field
+
+from simulator import bus, control, identities, ses, sqs
+from simulator.dns import Server
+from simulator.http import BodyTooLarge, Receive, Request, Response, Scope, Send
+from simulator.settings import Settings
+from simulator.store import Store
+from simulator.world import World
+
+log = logging.getLogger(__name__)
+
+LOOKS_AT_DNS_EVERY = 5.0
+
+
+@dataclass(slots=True)
+class Simulator:
+    settings: Settings
+    dns_sockets: tuple[socket.socket, socket.socket]
+    world: World = field(init=False)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _dns: Server = field(init=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await bus.app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        try:
+            if path.startswith(control.PREFIX):
+                await (await control.answer(self.world, Request(scope, receive))).send(send)
+            elif path.startswith(ses.PREFIX):
+                answered = await ses.answer(self.world, Request(scope, receive), send)
+                if answered is not None:
+                    await answered.send(send)
+            else:
+                await sqs.pass_on(self.world, scope, receive, send)
+        except BodyTooLarge:
+            await Response.json(413, {"message": "The request is larger than SES takes."}).send(send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _start(self) -> None:
+        self.world = World(Store(self.settings.data))
+        self.world.load()
+        self._dns = Server(self.world.zone)
+        await self._dns.start(*self.dns_sockets)
+        for each in (self.world.outbox.run(), self._look_at_dns(), sqs.save_changes(self.world)):
+            self._tasks.append(asyncio.create_task(each))
+
+    async def _stop(self) -> None:
+        self._dns.close()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self.world.bus.save()
+        self.world.outbox.hand_over()
+        self.world.store.close()
+
+    async def _look_at_dns(self) -> None:
+        """SES looks at every identity's records from time to time, asked or not."""
+        while True:
+            await asyncio.sleep(LOOKS_AT_DNS_EVERY)
+            identities.check_all(self.world)

@@ -1,0 +1,119 @@
+"""SES v2 on the wire: a request becomes an operation of botocore's model, its result or refusal the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from simulator import configuration, identities, sending, suppression, tenants
+from simulator.errors import SesError, bad_request
+from simulator.faults import ACCEPT_THEN_TIME_OUT, ERROR, LATENCY, REFUSE_CONNECTION, THROTTLE, Fault
+from simulator.http import Request, Response, Send, drop_connection
+from simulator.settings import DEFAULT_REGION
+from simulator.world import Call, World
+
+Implementation = Callable[[World, Call], dict[str, Any]]
+
+OPERATIONS: dict[str, Implementation] = {
+    **configuration.OPERATIONS,
+    **identities.OPERATIONS,
+    **sending.OPERATIONS,
+    **suppression.OPERATIONS,
+    **tenants.OPERATIONS,
+}
+PREFIX = "/v2/email"
+MAX_BODY = 64 * 1024 * 1024
+READING = ("Get", "List")
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/")
+_DEFAULT_LATENCY = 1.0
+
+
+def credential(headers: dict[str, str]) -> tuple[str, str]:
+    """(access key, region) of a signed request; the signature itself is not checked."""
+    found = _CREDENTIAL.search(headers.get("authorization", ""))
+    return (found.group(1), found.group(2)) if found else ("anonymous", DEFAULT_REGION)
+
+
+async def answer(world: World, request: Request, send: Send) -> Response | None:
+    """None: the connection was dropped, as a fault asked."""
+    matched = world.model.match(request.method, request.raw_path)
+    if matched is None:
+        return refusal(world, SesError("UnknownOperationException", "This operation does not exist.", 404))
+    operation, uri = matched
+    name = operation.name
+    if await struck(world, name, send):
+        return None
+    try:
+        _refuse_by_fault(world, name)
+        implementation = OPERATIONS.get(name)
+        if implementation is None:
+            raise SesError("UnknownOperationException", f"The simulator does not implement {name}.", 501)
+        body = await request.body(MAX_BODY)
+        values = operation.read(uri, request.query, _json(body))
+        if faults := operation.faults(values):
+            raise bad_request(_validation(faults))
+        access_key, region = credential(request.headers)
+        call = Call(name, values, region, access_key, request.client, len(body))
+        result = implementation(world, call)
+    except SesError as e:
+        return refusal(world, e)
+    if not name.startswith(READING):
+        await world.store.flushed()
+    if fault := world.faults.strike((ACCEPT_THEN_TIME_OUT,), name):
+        await asyncio.sleep(fault.seconds or 0.0)
+        drop_connection(send)
+        return None
+    return Response.json(200, result)
+
+
+async def struck(world: World, name: str, send: Send, *, by_name: bool = False) -> bool:
+    """Faults of the network: True when the connection is gone."""
+    if not world.faults.any:
+        return False
+    if fault := world.faults.strike((LATENCY,), name, by_name=by_name):
+        await asyncio.sleep(_DEFAULT_LATENCY if fault.seconds is None else fault.seconds)
+    if world.faults.strike((REFUSE_CONNECTION,), name, by_name=by_name):
+        drop_connection(send)
+        return True
+    return False
+
+
+def _refuse_by_fault(world: World, name: str) -> None:
+    fault = world.faults.strike((THROTTLE, ERROR), name) if world.faults.any else None
+    if fault:
+        raise fault_error(fault)
+
+
+def fault_error(fault: Fault) -> SesError:
+    if fault.kind == THROTTLE:
+        return SesError(fault.code or "TooManyRequestsException", sending.TOO_FAST, 429)
+    return SesError(
+        fault.code or "InternalServiceErrorException", "The simulator was told to fail.", fault.status
+    )
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    if not body:
+        return {}
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise SesError("SerializationException", "The request body is not JSON.", 400) from None
+    if not isinstance(value, dict):
+        raise SesError("SerializationException", "The request body is not a JSON object.", 400)
+    return value
+
+
+def _validation(faults: list[str]) -> str:
+    word = "error" if len(faults) == 1 else "errors"
+    return f"{len(faults)} validation {word} detected: {'; '.join(faults)}"
+
+
+def refusal(world: World, error: SesError) -> Response:
+    status = error.status or world.model.statuses.get(error.code, 400)
+    name = "Message" if error.code == "AccessDeniedException" else "message"
+    return Response.json(status, {name: error.message}, {"x-amzn-errortype": error.code})
