@@ -12,6 +12,7 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core import reputation, suppressions
+from core.access import SYSTEM
 from core.app import App
 from core.db.models import Account, Event, Message
 from core.db.states import SuppressionReason
@@ -211,18 +212,21 @@ def _suppress(
     wanted: defaultdict[int, dict[str, Provenance]] = defaultdict(dict)
     for message_id, fresh in new.items():
         message = messages[message_id]
+        addresses = wanted[message.tenant_id]
         for event, event_id in fresh:
-            if reason := _SUPPRESSES.get(kind_of(event)):
-                wanted[message.tenant_id][message.address_key] = Provenance(
-                    reason=reason,
-                    source="event",
-                    note=_note(event),
-                    campaign_id=message.campaign_id,
-                    event_id=event_id,
-                    created_by="postyard",
-                )
+            reason = _SUPPRESSES.get(kind_of(event))
+            if reason is None or (message.address_key in addresses and reason != SuppressionReason.COMPLAINT):
+                continue
+            addresses[message.address_key] = Provenance(
+                reason=reason,
+                source="event",
+                created_by=SYSTEM.username,
+                note=_storable(event.bounce_subtype or event.feedback_type) or "",
+                campaign_id=message.campaign_id,
+                event_id=event_id,
+            )
     return sum(
-        len(suppressions.suppress(session, tenant_id, dict(sorted(addresses.items())), at))
+        len(suppressions.suppress(session, tenant_id, addresses, at))
         for tenant_id, addresses in sorted(wanted.items())
     )
 
@@ -232,11 +236,6 @@ _SUPPRESSES: dict[Kind | None, SuppressionReason] = {
     Kind.LISTED: SuppressionReason.BOUNCE,
     Kind.COMPLAINT: SuppressionReason.COMPLAINT,
 }
-
-
-def _note(event: ProviderEvent) -> str:
-    said = event.bounce_subtype or event.feedback_type or ""
-    return _storable(said) or ""
 
 
 def _judge(session: Session, changes: counting.Changes, at: datetime) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ LONG_POLL_SECONDS = 2  # so that a stop is quick
 SHORT_POLL_SECONDS = 1
 ACCOUNTS_REREAD_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 30.0
-GIVE_UP_AFTER = 5  # failures in a row, when somebody waits for the end
+GIVE_UP_AFTER = 4  # failures in a row, when somebody waits for the end
 DELETERS = 4
 DELETE_AT_ONCE = 10
 INBOX = 100  # receives that wait for the writer; more would outlive their visibility
@@ -53,7 +53,7 @@ class _Back:
 
     def off(self, stop: threading.Event) -> None:
         self.failures += 1
-        stop.wait(min(0.5 * 2.0 ** min(self.failures, 10), LONGEST_BACK_OFF_SECONDS))
+        stop.wait(min(0.25 * 2.0 ** min(self.failures, 10), LONGEST_BACK_OFF_SECONDS))
 
 
 def poll(app: App, stop: threading.Event, until_idle: bool = False) -> str:
@@ -124,7 +124,7 @@ class _Poller:
                 back.failures = 0
             except Exception as e:
                 logger.warning("cannot receive events: %s", e, exc_info=not isinstance(e, ProviderError))
-                if self.until_idle and isinstance(e, ProviderError) and back.failures >= GIVE_UP_AFTER:
+                if self.until_idle and isinstance(e, ProviderError) and back.failures + 1 >= GIVE_UP_AFTER:
                     self.problems.append(e)
                     return
                 back.off(self.stop)
