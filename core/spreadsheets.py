@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import re
@@ -72,8 +73,9 @@ _ALPHABETS = {
 }  # fmt: skip
 _WORD = re.compile(r"[^\s,;|\"'()&./@-]*[^\x00-\x7f][^\s,;|\"'()&./@-]*")
 _QUOTATION = "«»“”‘’„–—…€"
-# Portuguese has õ before e only, else it is Hungarian ő; French œ before u or i only, else it is Polish ś.
-_MISREAD = re.compile("õ(?!e)|œ(?![ui])")
+# Letters that the languages of cp1252 have in such words only, and that elsewhere stand for another encoding's:
+# Portuguese õ for Hungarian ő, French œ for Polish ś, Icelandic ð and þ for Turkish ğ and ş.
+_MISREAD = re.compile("õ(?!e)|œ(?![ui])|^[^áéíóúæ]*[ðþ][^áéíóúæ]*$")
 
 _FORMULA = re.compile(r"[\s\x00]*[=+\-@＝＋－＠;|%]|[\t\r\n]|'")
 
@@ -207,14 +209,13 @@ def _declared_delimiter(content: bytes, encoding: str) -> str | None:
 
 
 def _evenness(content: bytes, encoding: str, delimiter: str) -> tuple[bool, float, int]:
-    try:
-        widths = [len(row) for _, row in islice(rows(content, encoding, delimiter), 50)]
-    except InputError:
-        return (False, 0.0, 0)
+    widths: list[int] = []
+    with contextlib.suppress(InputError):  # a broken row is told when the file is read with its delimiter
+        for _, row in islice(rows(content, encoding, delimiter), 50):
+            widths.append(len(row))
     if not widths:
         return (False, 0.0, 0)
-    even = sum(width == widths[0] for width in widths) / len(widths)
-    return (widths[0] > 1, even, widths[0])
+    return (widths[0] > 1, widths.count(widths[0]) / len(widths), widths[0])
 
 
 def _broken_row(line: int, error: str) -> str:

@@ -91,7 +91,7 @@ def list_suppressions(
     before_id: int | None = None,
     limit: int = 100,
 ) -> list[Suppression]:
-    """What is suppressed now, newest first; `search`: part of an address, `before_id`: continues below one."""
+    """What is suppressed now, newest first; `search`: part of an address, `before_id`: continue below one."""
     actor.must(Action.SEE_SUPPRESSIONS, tenant_id)
     query = select(Suppression).where(*_active(tenant_id)).order_by(Suppression.id.desc()).limit(limit)
     if search.strip():
@@ -220,7 +220,7 @@ def unsubscribe(app: App, token: str) -> None:
         suppress(session, message.tenant_id, {message.address_key: why}, app.now())
 
 
-def _message_of(session: Session, key: bytes, token: str) -> Row[Any]:
+def _message_of(session: Session, key: bytes, token: str) -> Row[int, int | None, str, str]:
     tenant_id, message_id = _read_token(key, token)
     query = select(Message.tenant_id, Message.campaign_id, Message.address, Message.address_key).where(
         Message.id == message_id, Message.tenant_id == tenant_id
