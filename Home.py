@@ -12,7 +12,7 @@ from core import tenants
 from core.access import Action, Actor
 from core.app import App
 from core.users import SignedIn
-from pages._ui import format, sign_in
+from pages._ui import format, session
 from pages._ui.runtime import TENANT, get_app
 
 STATIC = Path(__file__).parent / "static"
@@ -43,7 +43,7 @@ PAGES = (
 def main() -> None:
     st.set_page_config(page_title="Postyard", page_icon=str(STATIC / "icon.png"), layout="wide")
     app = get_app()
-    signed_in = sign_in.current(app)
+    signed_in = session.current(app)
     # Called for strangers too, hidden: their deep link stays in the address bar, and the page itself asks
     # them in.
     page = st.navigation(_menu(signed_in), position="sidebar" if signed_in else "hidden")
@@ -75,7 +75,7 @@ def _sidebar(app: App, signed_in: SignedIn) -> None:
         _tenant_select(app, signed_in.actor)
         st.divider()
         st.caption(f"Signed in as **{format.escape(signed_in.name)}** · {format.words(signed_in.actor.role)}")
-        sign_in.sign_out_button(app)
+        session.sign_out_button(app)
 
 
 def _tenant_select(app: App, actor: Actor) -> None:

@@ -22,7 +22,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from core import users
 from core.errors import ConfigurationError, NotFound
-from pages._ui import sign_in
+from pages._ui import session
 from pages._ui.runtime import get_app
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def open_session(request: Request) -> Response:
         return _leave_to("/")
     answer = _leave_to(_inside(request.query_params.get("next", "/")))
     answer.set_cookie(
-        sign_in.COOKIE, token, httponly=True, secure=_is_https(), samesite="lax", path="/"
+        session.COOKIE, token, httponly=True, secure=_is_https(), samesite="lax", path="/"
     )  # ends with the browser; the database ends it earlier
     return answer
 
@@ -102,10 +102,10 @@ def open_session(request: Request) -> Response:
 def end_session(request: Request) -> Response:
     """POST only: SameSite=Lax keeps the cookie from a foreign page's form, which therefore ends nothing."""
     answer = _leave_to("/")
-    token = request.cookies.get(sign_in.COOKIE)
+    token = request.cookies.get(session.COOKIE)
     if token is not None:
         users.sign_out(get_app(), token)
-        answer.delete_cookie(sign_in.COOKIE, httponly=True, secure=_is_https(), samesite="lax", path="/")
+        answer.delete_cookie(session.COOKIE, httponly=True, secure=_is_https(), samesite="lax", path="/")
     return answer
 
 
@@ -140,12 +140,12 @@ def log_error(error: Exception) -> None:
     logger.error("a page failed", exc_info=error)
 
 
-sign_in.serve_routes()
+session.serve_routes()
 app = st.App(
     Path(__file__).parent / "Home.py",
     routes=[
-        Route(sign_in.SESSION_ROUTE, open_session),
-        Route(sign_in.SIGN_OUT_ROUTE, end_session, methods=["POST"]),
+        Route(session.SESSION_ROUTE, open_session),
+        Route(session.SIGN_OUT_ROUTE, end_session, methods=["POST"]),
         Route("/healthz", healthz),
     ],
     middleware=[Middleware(SecurityHeaders)],

@@ -15,6 +15,9 @@ the last action. A page and its cached reads hold no actor, no tenant and no dat
 
 from __future__ import annotations
 
+import functools
+import threading
+
 import streamlit as st
 
 from core import tenants
@@ -22,28 +25,57 @@ from core.access import Action, Actor
 from core.app import App, build_app
 from core.db.models import Tenant
 from core.errors import NotFound
-from pages._ui import sign_in
+from core.users import SignedIn
+from pages._ui import session
 from pages._ui.actions import show_flash
 from pages._ui.tables import empty
 
 TENANT = "tenant"  # the query parameter and the sidebar's widget
 
 
-@st.cache_resource(show_spinner=False)
+_building = threading.Lock()
+
+
 def get_app() -> App:
-    """Once per process, for all sessions: holds no one's rights."""
+    """Once per process, for all sessions and console.py's routes: holds no one's rights.
+    Not st.cache_resource, which warns when a route calls it outside a page's run."""
+    with _building:
+        return _built()
+
+
+@functools.cache
+def _built() -> App:
     return build_app()
+
+
+def forget_app() -> None:
+    """For tests, which run on one database after another."""
+    _built.cache_clear()
 
 
 def begin(title: str, action: Action, *, icon: str | None = None) -> tuple[App, Actor]:
     app = get_app()
-    actor = sign_in.require(app).actor
+    actor = _require(app).actor
     if not actor.may(action):
         st.error(f"Your role ({actor.role.replace('_', ' ')}) may not {action}. Ask an administrator.")
         st.stop()
     st.title(f"{icon} {title}" if icon else title, anchor=False)
     show_flash()
     return app, actor
+
+
+def _require(app: App) -> SignedIn:
+    """Somebody who may go on; for anybody else a form is drawn and the run ends."""
+    signed_in = session.current(app)
+    if signed_in is not None and not signed_in.must_change_password:
+        return signed_in
+    from pages._ui import sign_in  # not before Streamlit runs: see there
+
+    if signed_in is None:
+        sign_in.draw_log_in(app)
+    else:
+        sign_in.draw_first_password(app, signed_in)
+    st.stop()
 
 
 def tenant_choice(app: App, actor: Actor) -> Tenant:

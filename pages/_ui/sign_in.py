@@ -1,4 +1,4 @@
-"""Sign-in: who is signed in on this run, and the forms for those who are not.
+"""Sign-in: the forms for those who are not signed in, or must choose a password first.
 
 streamlit-authenticator draws the log-in form and runs its flow; whether the password is right, and whether
 it may be looked at, is decided by core.users.check_password (`_DatabaseCredentials`): the library alone
@@ -6,14 +6,12 @@ keeps its count of failures in memory, answers at once for unknown users and doe
 72 bytes. Its cookie is never set (cookie_expiry_days=0) and never accepted (a key of random bytes, thrown
 away), its mail and second factor are not used.
 
-Under console.py a ticket is swapped at /session for a session in an HttpOnly cookie. Started as plain
-`streamlit run Home.py` there is no such route: the session's token stays in st.session_state, for its tab
-only.
+Imported on a stranger's run only: the library declares a component when it is imported, and before Streamlit
+runs (console.py) that leads nowhere.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -27,58 +25,19 @@ from core.app import App
 from core.db.models import User
 from core.errors import Conflict, InputError, NotFound
 from core.users import SignedIn
+from pages._ui import session
 from pages._ui.format import escape
 
-COOKIE = "postyard_session"
-TOKEN = "session_token"  # noqa: S105  the name under which st.session_state keeps it
-SESSION_ROUTE, SIGN_OUT_ROUTE = "/session", "/signout"
 
-_routes_served = False
-
-
-def serve_routes() -> None:
-    """console.py says that this process has the routes which set and clear the cookie."""
-    global _routes_served
-    _routes_served = True
+def draw_log_in(app: App) -> None:
+    with _card("Sign in", "Postyard, the operations console for Amazon SES"):
+        _log_in_form(app)
 
 
-def current(app: App) -> SignedIn | None:
-    """Looked up in the database on every run: the cookie that st.context shows is as old as the tab."""
-    token = session_token()
-    return users.find_sign_in(app, token) if token else None
-
-
-def session_token() -> str | None:
-    return st.session_state.get(TOKEN) or st.context.cookies.get(COOKIE)
-
-
-def require(app: App) -> SignedIn:
-    """Somebody who may go on; for anybody else a form is drawn and the run ends."""
-    signed_in = current(app)
-    if signed_in is None:
-        with _card("Sign in", "Postyard: operations console for Amazon SES"):
-            _log_in_form(app)
-        st.stop()
-    if signed_in.must_change_password:
-        with _card("Choose your own password", "The one you were given was for the first sign-in only."):
-            change_password_form(app, signed_in)
-            sign_out_button(app)
-        st.stop()
-    return signed_in
-
-
-def sign_out_button(app: App) -> None:
-    if not st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
-        return
-    if token := session_token():
-        users.sign_out(app, token)
-    st.session_state.clear()
-    if _routes_served:
-        _run_script(
-            f"fetch('{SIGN_OUT_ROUTE}', {{method: 'POST'}}).finally(() => window.location.replace('/'))"
-        )
-        st.stop()
-    st.rerun()
+def draw_first_password(app: App, signed_in: SignedIn) -> None:
+    with _card("Choose your own password", "The one you were given was for the first sign-in only."):
+        change_password_form(app, signed_in)
+        session.sign_out_button(app)
 
 
 def change_password_form(app: App, signed_in: SignedIn) -> None:
@@ -96,7 +55,12 @@ def change_password_form(app: App, signed_in: SignedIn) -> None:
         return
     try:
         users.change_password(
-            app, signed_in.actor, old, new, ip_address=st.context.ip_address, session_token=session_token()
+            app,
+            signed_in.actor,
+            old,
+            new,
+            ip_address=st.context.ip_address,
+            session_token=session.token_of_this_run(),
         )
     except (InputError, Conflict) as e:
         st.error(escape(str(e)))
@@ -149,14 +113,12 @@ def _log_in_form(app: App) -> None:
 
 
 def _enter(app: App, user: User) -> None:
-    """Never st.rerun() under console.py: the browser itself leaves for the route that sets the cookie."""
     ticket = users.issue_ticket(app, user.id)
-    if _routes_served:
+    if session.has_routes():
         query = urlencode({"ticket": ticket, "next": _here()})
-        _run_script(f"window.location.replace({json.dumps(f'{SESSION_ROUTE}?{query}')})")
-        st.stop()
+        session.leave_to(f"{session.SESSION_ROUTE}?{query}")
     try:
-        st.session_state[TOKEN] = users.redeem_ticket(app, ticket, st.context.ip_address, None)
+        st.session_state[session.TOKEN] = users.redeem_ticket(app, ticket, st.context.ip_address, None)
     except NotFound as e:
         st.error(escape(str(e)))
         st.stop()
@@ -168,12 +130,6 @@ def _here() -> str:
     path = quote(urlsplit(st.context.url or "/").path or "/")
     query = urlencode(st.query_params.to_dict())
     return f"{path}?{query}" if query else path
-
-
-def _run_script(statement: str) -> None:
-    """A statement of ours; nothing of a user's stands in it unless json.dumps quoted it."""
-    closed = statement.replace("<", "\\u003c")
-    st.html(f"<script>{closed}</script>", unsafe_allow_javascript=True)
 
 
 def _card(title: str, under: str) -> Any:

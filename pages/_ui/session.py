@@ -1,0 +1,66 @@
+"""Session: who is signed in on this run, and signing out.
+
+Looked up in the database on every run, by the token in the cookie that console.py's /session route has set.
+Started as plain `streamlit run Home.py` there is no such route: the token stays in st.session_state, for its
+tab only.
+"""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from core import users
+from core.app import App
+from core.users import SignedIn
+
+COOKIE = "postyard_session"
+TOKEN = "session_token"  # noqa: S105  the name under which st.session_state keeps it
+SESSION_ROUTE, SIGN_OUT_ROUTE = "/session", "/signout"
+
+_routes_served = False
+
+
+def serve_routes() -> None:
+    """console.py says that this process has the routes which set and clear the cookie."""
+    global _routes_served
+    _routes_served = True
+
+
+def has_routes() -> bool:
+    return _routes_served
+
+
+def current(app: App) -> SignedIn | None:
+    token = token_of_this_run()
+    return users.find_sign_in(app, token) if token else None
+
+
+def token_of_this_run() -> str | None:
+    """What st.context shows of the cookie is as old as the tab: a token, no proof that it still holds."""
+    return st.session_state.get(TOKEN) or st.context.cookies.get(COOKIE)
+
+
+def sign_out_button(app: App) -> None:
+    if not st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
+        return
+    if token := token_of_this_run():
+        users.sign_out(app, token)
+    st.session_state.clear()
+    if not _routes_served:
+        st.rerun()
+    run_script(f"fetch('{SIGN_OUT_ROUTE}', {{method: 'POST'}}).finally(() => window.location.replace('/'))")
+    st.stop()
+
+
+def leave_to(address: str) -> None:
+    """The browser itself leaves for the address; never followed by st.rerun(), which could overtake it."""
+    run_script(f"window.location.replace({json.dumps(address)})")
+    st.stop()
+
+
+def run_script(statement: str) -> None:
+    """A statement of ours; nothing of a user's stands in it unless json.dumps quoted it."""
+    closed = statement.replace("<", "\\u003c")
+    st.html(f"<script>{closed}</script>", unsafe_allow_javascript=True)
