@@ -1,7 +1,7 @@
 """The ASGI app: SES and control here, every other AWS service at MiniStack.
 
-One request, traced: app.Simulator → ses.answer → sending.send_bulk_email → delivery.accept (log, outcome, events)
-→ outbox → bus.publish (SNS → SQS) → the consumer's ReceiveMessage.
+One request, traced: app.Simulator → ses.answer → sending.send_bulk_email → delivery.accept (log, outcome,
+events) → outbox → bus.publish (SNS → SQS) → the consumer's ReceiveMessage.
 """
 
 from __future__ import annotations
@@ -87,4 +87,7 @@ class Simulator:
         """SES looks at every identity's records from time to time, asked or not."""
         while True:
             await asyncio.sleep(LOOKS_AT_DNS_EVERY)
-            identities.check_all(self.world)
+            try:
+                identities.check_all(self.world)
+            except Exception:
+                log.error("The identities' DNS could not be looked at.", exc_info=True)

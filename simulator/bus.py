@@ -51,7 +51,7 @@ class Bus:
         return next((queue for queue in _queues() if queue["name"] == name), None)
 
     def publish(self, topic_arn: str, message: str, at: float, subject: str = SUBJECT) -> list[str]:
-        """SNS publish without HTTP. Returns the ids that SQS gave it; `at`: when it was published, real time."""
+        """SNS publish without HTTP, as of `at` (real time). Returns the ids that SQS gave it."""
         queues = self.queues_of(topic_arn)
         lengths = [len(queue["messages"]) for queue in queues]
         with request_scope(ACCOUNT_ID, topic_arn.split(":")[3]):

@@ -1,4 +1,4 @@
-"""Templates as SES renders inline ones: plain {{name}} substitution, nothing escaped, nothing else understood."""
+"""Templates as SES renders inline ones: plain {{name}} substitution, unescaped, and nothing else."""
 
 from __future__ import annotations
 

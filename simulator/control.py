@@ -145,7 +145,7 @@ def _tenant_paused_error(world: World, value: Any) -> Callable[[], None]:
 
 
 def _tenants(world: World, value: Any) -> Callable[[], None]:
-    """What AWS decides about a tenant: {"acme": {"aws_status": "DISABLED", "cause": "…", "impact": "HIGH"}}."""
+    """What AWS decides of a tenant: {"acme": {"aws_status": "DISABLED", "cause": "…", "impact": "HIGH"}}"""
     given = _object(value)
     for name, each in given.items():
         if name not in world.tenants or not isinstance(each, dict):

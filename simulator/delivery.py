@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from simulator import records, scenario, suppression
+from simulator import records, scenario
 from simulator.content import Content, rendered
 from simulator.faults import DROP_EVENTS, DUPLICATE_EVENTS, REORDER_EVENTS
 from simulator.outbox import EVENT_BUS
@@ -221,7 +221,7 @@ class Journey:
         self._publish(records.BOUNCE, at, records.bounced(self.letter, address, at, kind))
 
     def _suppress(self, address: str, reason: str, feedback: str) -> None:
-        """SES adds to the list that applies, at once here; the mailbox simulator's addresses are never added."""
+        """Onto the list that applies, at once; the mailbox simulator's addresses are never added."""
         submission = self.submission
         if reason not in submission.suppression_reasons or address.lower().endswith("@" + MAILBOX_SIMULATOR):
             return

@@ -1,4 +1,4 @@
-"""The simulated internet's DNS: a zone that the control API fills, and a server for dnspython (UDP and TCP)."""
+"""The simulated internet's DNS: a zone that the control API fills, and a server over UDP and TCP."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _IDLE_SECONDS = 10.0
 
 
 class Zone:
-    """RRsets by name and type. Names are kept in lower case; every name with a record has a zone around it."""
+    """RRsets by name and type, names in lower case; every name with a record has a zone around it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -92,8 +93,11 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def drop_connection(send: Send) -> None:
+async def drop_connection(send: Send) -> None:
     """Close the client's connection without a word. ASGI has no such thing: it is uvicorn's transport."""
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.abort()
+    cycle = getattr(send, "__self__", None)
+    if cycle is None:
+        return
+    cycle.transport.abort()
+    while not cycle.disconnected:  # or uvicorn would answer 500 in our stead
+        await asyncio.sleep(0)

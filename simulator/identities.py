@@ -224,7 +224,8 @@ def put_mail_from_attributes(world: World, call: Call) -> dict[str, Any]:
     domain = (call.input.get("MailFromDomain") or "").lower()
     if domain and not domain.endswith("." + row.name.rpartition("@")[2]):
         raise bad_request(
-            f"Provided MAIL-FROM domain <{domain}> is not subdomain of the domain of the identity <{row.name}>."
+            f"Provided MAIL-FROM domain <{domain}> is not subdomain of the domain of the identity "
+            f"<{row.name}>."
         )
     behavior = call.input.get("BehaviorOnMxFailure") or "USE_DEFAULT_VALUE"
     row.mail_from = MailFrom(domain, behavior, world.clock.now()) if domain else None

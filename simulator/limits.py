@@ -33,7 +33,7 @@ class SendLimits:
         return self._in_day
 
     def take(self, now: float, count: int, counted: int, rate: float, quota: float) -> str | None:
-        """Let `count` recipients through, `counted` of them against the quota, or say which limit stops them."""
+        """Let `count` recipients through, `counted` of them in the quota, or say which limit stops them."""
         while self._second and self._second[0][0] < now - 1.0:
             self._in_second -= self._second.popleft()[1]
         if self._in_second + count > rate:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 _COLUMNS = (
-    "m.id, m.message_id, m.at, m.sender, m.recipient, m.tenant, m.configuration_set, m.fields, m.tags, m.headers,"
-    " m.outcome, c.subject, c.html, c.text, c.template"
+    "m.id, m.message_id, m.at, m.sender, m.recipient, m.tenant, m.configuration_set, m.fields, m.tags,"
+    " m.headers, m.outcome, c.subject, c.html, c.text, c.template"
 )
 
 Row = tuple[Any, ...]

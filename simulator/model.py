@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 import botocore.session
 
 Check = Callable[[Any, str, list[str]], None]
-_NUMBERS = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
+_NUMBERS: dict[str, Any] = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
 
 
 @dataclass(frozen=True, slots=True)

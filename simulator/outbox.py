@@ -1,7 +1,7 @@
 """Events on their way to SNS and EventBridge: kept on disk until a consumer has deleted them from its queue.
 
-MiniStack's SQS looks through its whole backlog at every receive and delete, so a queue is only ever given what
-its consumer is about to fetch; the rest waits here, in order, and a queue's depth is told with it.
+MiniStack's SQS looks through its whole backlog at every receive and delete, so a queue is only ever given
+what its consumer is about to fetch; the rest waits here, in order, and a queue's depth is told with it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ class Outbox:
         swept = time.monotonic()
         while True:
             self._woken.clear()
-            published = self.top_up()
+            published = 0
+            try:
+                published = self.top_up()
+            except Exception:
+                log.error("Events could not be published.", exc_info=True)
             if time.monotonic() - swept > SWEEP_SECONDS:
                 swept = time.monotonic()
                 self.forget_deleted()

@@ -47,18 +47,21 @@ DETAIL_TYPES = {
 }
 REPORTING = "smtp-out.amazonses.com"
 REMOTE_IP = "203.0.113.25"
-ON_TENANT_LIST = "Amazon SES did not send the message to this address because it is on the suppression list for your tenant."
+_NOT_SENT = (
+    "Amazon SES did not send the message to this address because it is on the suppression list for your "
+)
+ON_TENANT_LIST = _NOT_SENT + "tenant."
 ON_ACCOUNT_LIST = (
-    "Amazon SES did not send the message to this address because it is on the suppression list for your account."
-    " For more information about removing addresses from the suppression list, see the Amazon SES Developer "
-    "Guide at https://docs.aws.amazon.com/ses/latest/DeveloperGuide/sending-email-suppression-list.html"
+    _NOT_SENT
+    + "account. For more information about removing addresses from the suppression list, see the Amazon SES "
+    "Developer Guide at https://docs.aws.amazon.com/ses/latest/DeveloperGuide/sending-email-suppression-list.html"
 )
 _DELAY_HORIZON = 14 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class BounceKind:
-    """One way to bounce; without `status` the record has no delivery status fields, as out-of-office has none."""
+    """One way to bounce; without `status` the record has no delivery status fields (out of office)."""
 
     type: str
     subtype: str

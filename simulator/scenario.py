@@ -1,4 +1,4 @@
-"""What happens to accepted mail: by address, by recipient domain, or by default; the same address, the same fate."""
+"""What happens to accepted mail, by address, by recipient domain or by default: same address, same fate."""
 
 from __future__ import annotations
 

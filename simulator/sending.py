@@ -25,7 +25,9 @@ MAX_HEADERS = 15
 MAX_HEADER_BYTES = 996
 MAX_INLINE_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 40 * 1024 * 1024
-_ADDRESS = re.compile(r"[!-;=?A-~]+@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}")
+_LOCAL_PART = r"""([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+|"[ !#-~]+")"""
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"{_LOCAL_PART}@({_LABEL}\.)+[A-Za-z0-9-]{{2,63}}")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,126}")
 _HEADER_VALUE = re.compile(r"[ -~]{1,995}")
@@ -185,8 +187,8 @@ def _tags(given: list[dict[str, str]] | None) -> dict[str, str]:
         for part in (name, value):
             if not _TAG.fullmatch(part):
                 raise bad_request(
-                    f"Invalid message tag <{part}>: it must contain only alphanumeric ASCII characters, '_' and '-', "
-                    "and be at most 256 characters."
+                    f"Invalid message tag <{part}>: it must contain only alphanumeric ASCII characters, "
+                    "'_' and '-', and be at most 256 characters."
                 )
     return tags
 

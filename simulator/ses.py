@@ -1,4 +1,4 @@
-"""SES v2 on the wire: a request becomes an operation of botocore's model, its result or refusal the answer."""
+"""SES v2 on the wire: a request is an operation of botocore's model, its result or refusal the answer."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def answer(world: World, request: Request, send: Send) -> Response | None:
         await world.store.flushed()
     if fault := world.faults.strike((ACCEPT_THEN_TIME_OUT,), name):
         await asyncio.sleep(fault.seconds or 0.0)
-        drop_connection(send)
+        await drop_connection(send)
         return None
     return Response.json(200, result)
 
@@ -77,7 +77,7 @@ async def struck(world: World, name: str, send: Send, *, by_name: bool = False) 
     if fault := world.faults.strike((LATENCY,), name, by_name=by_name):
         await asyncio.sleep(_DEFAULT_LATENCY if fault.seconds is None else fault.seconds)
     if world.faults.strike((REFUSE_CONNECTION,), name, by_name=by_name):
-        drop_connection(send)
+        await drop_connection(send)
         return True
     return False
 

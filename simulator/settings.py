@@ -20,7 +20,7 @@ class Settings:
 
 
 def prepare_environment() -> None:
-    """Call before MiniStack is imported. Its port is left alone: queue addresses are told by the Host header."""
+    """Call before MiniStack is imported. Its port is left alone: the Host header makes queue addresses."""
     os.environ.update(
         MINISTACK_ACCOUNT_ID=ACCOUNT_ID,
         MINISTACK_REGION=DEFAULT_REGION,

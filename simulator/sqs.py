@@ -1,4 +1,4 @@
-"""What happens around MiniStack's answers: queues topped up before a receive, their true depth told, changes saved.
+"""Around MiniStack's answers: queues topped up before a receive, their true depth told, changes saved.
 
 Requests themselves are MiniStack's to answer.
 """
@@ -6,17 +6,22 @@ Requests themselves are MiniStack's to answer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 import orjson
 
 from simulator import bus, ses
+from simulator.errors import SesError
 from simulator.faults import ERROR, THROTTLE
 from simulator.http import Message, Receive, Request, Response, Scope, Send
 
 if TYPE_CHECKING:
     from simulator.world import World
+
+log = logging.getLogger(__name__)
 
 MAX_BODY = 16 * 1024 * 1024
 SAVE_EVERY = 0.5
@@ -43,9 +48,7 @@ async def pass_on(world: World, scope: Scope, receive: Receive, send: Send) -> N
     if await ses.struck(world, operation, send, by_name=True):
         return
     if fault := world.faults.strike((THROTTLE, ERROR), operation, by_name=True):
-        error = ses.fault_error(fault)
-        answer = {"__type": error.code, "message": error.message}
-        await Response.json(error.status or 500, answer, {"x-amzn-errortype": error.code}).send(send)
+        await _refusal(request, ses.fault_error(fault)).send(send)
         return
     if operation == "ReceiveMessage":
         _top_up(world, body)
@@ -63,6 +66,19 @@ def _operation(request: Request, body: bytes) -> str:
         return target.rpartition(".")[2]
     form = parse_qs(body[:4096].decode("latin-1"))
     return (form.get("Action") or [request.parameters.get("Action", "")])[0]
+
+
+def _refusal(request: Request, error: SesError) -> Response:
+    """In the protocol of the request: JSON where it named a target, XML for the older services."""
+    status = error.status or 500
+    if "x-amz-target" in request.headers:
+        content = {"__type": error.code, "message": error.message}
+        return Response.json(status, content, {"x-amzn-errortype": error.code})
+    text = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(error.code)}</Code>"
+        f"<Message>{escape(error.message)}</Message></Error><RequestId>simulated</RequestId></ErrorResponse>"
+    )
+    return Response(status, text.encode(), {"content-type": "text/xml"})
 
 
 def _queue(world: World, body: bytes) -> bus.Queue | None:
@@ -111,6 +127,10 @@ async def save_changes(world: World) -> None:
     """Topics, queues and rules are on disk half a second after they changed."""
     while True:
         await asyncio.sleep(SAVE_EVERY)
-        if world.bus.changed:
-            world.bus.changed = False
+        if not world.bus.changed:
+            continue
+        world.bus.changed = False
+        try:
             world.bus.save(leave_out=world.outbox.fed())
+        except Exception:
+            log.error("Topics and queues could not be saved.", exc_info=True)

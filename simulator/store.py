@@ -1,4 +1,4 @@
-"""SQLite behind the simulator: written by one thread in blocks, so that a request waits at most for one of them.
+"""SQLite behind the simulator: written by one thread in blocks; a request waits at most for one of them.
 
 What a request changed is on disk (as far as a killed process goes) before it is answered.
 """
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS resources (
     kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS contents (
-    id TEXT PRIMARY KEY, subject TEXT NOT NULL, html TEXT NOT NULL, text TEXT NOT NULL, template INTEGER NOT NULL
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL, html TEXT NOT NULL, text TEXT NOT NULL,
+    template INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, message_id TEXT NOT NULL, at REAL NOT NULL, sender TEXT NOT NULL,

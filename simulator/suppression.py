@@ -68,7 +68,7 @@ def _key(tenant: str, address: str) -> str:
 def applicable(
     world: World, configuration_set: ConfigurationSet | None, tenant: Tenant | None
 ) -> tuple[str, list[str]]:
-    """Whose list is asked ("": the account's) and for which reasons: configuration set, then tenant, then account."""
+    """Whose list is asked ("": the account's), for which reasons: configuration set, tenant, account."""
     account_reasons = world.account.suppressed_reasons
     if configuration_set and configuration_set.suppressed_reasons is not None:
         scope, reasons = configuration_set.suppression_scope, configuration_set.suppressed_reasons

@@ -147,8 +147,11 @@ def _refuse_missing(world: World, call: Call, arn: str) -> None:
         raise bad_request(f"Unsupported resource type: {kind}")
     if region != call.region:
         raise bad_request(f"Resource {arn} must be in the same region")
-    held = {"identity": world.identities, "configuration-set": world.configuration_sets}.get(kind)
-    if held is None or name not in held:
+    exists = {
+        "identity": name in world.identities,
+        "configuration-set": name in world.configuration_sets,
+    }
+    if not exists.get(kind):
         raise not_found(f"Resource {arn} does not exist.")
 
 

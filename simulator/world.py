@@ -109,6 +109,7 @@ class World:
         self.faults.clear()
         self.scenario = Scenario()
         self.clock.set_offset(0.0)
+        self.last_message = 0
         self.account = Account()
         self.store.clear()
 
