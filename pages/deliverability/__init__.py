@@ -1,0 +1,1 @@
+"""Deliverability: what became of the mail, and who is not written to."""

@@ -1,0 +1,115 @@
+"""Messages: why one address did or did not get its mail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from core import reports
+from core.access import Action
+from core.db.models import Event, Message, Suppression
+from core.reports import MessageStory
+from pages._ui.actions import report
+from pages._ui.format import escape, moment, plural, status
+from pages._ui.runtime import begin, tenant_choice
+from pages._ui.tables import badge, empty
+
+app, actor = begin("Messages", Action.SEE_ADDRESSES)
+tenant = tenant_choice(app, actor)
+
+OPENED = 3
+
+
+def draw() -> None:
+    st.caption(
+        f"What happened to everything {escape(tenant.name)} sent to one address · times in {tenant.timezone}"
+    )
+    with st.form("messages.form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        address = st.text_input(
+            "Recipient's address", key="messages.address", placeholder="name@domain", width="stretch"
+        ).strip()
+        st.form_submit_button("Search", type="primary", icon=":material/search:", key="messages.search")
+    if not address:
+        return
+    stories: list[MessageStory] | None = None
+    with report(rerun=False):
+        stories = reports.find_messages(app, actor, tenant.id, address)
+    if stories is not None:
+        _draw_stories(address, stories)
+
+
+def _draw_stories(address: str, stories: Sequence[MessageStory]) -> None:
+    if not stories:
+        empty(
+            "No message to this address",
+            f"{tenant.name} has never sent anything to {address}. Check how it is spelt, and the tenant.",
+            icon=":material/search_off:",
+        )
+        return
+    _draw_suppression(stories[0].suppression)
+    st.caption(f"{plural(len(stories), 'message')}, newest first")
+    for position, story in enumerate(stories):
+        _draw_story(story, opened=position < OPENED)
+
+
+def _draw_suppression(suppression: Suppression | None) -> None:
+    if suppression is None:
+        st.success("This address is not on the suppression list.", icon=":material/mark_email_read:")
+    elif suppression.released_at is None:
+        st.warning(
+            f"On the suppression list since {moment(suppression.created_at, tenant.timezone)} "
+            f"({status(suppression.reason).label.lower()}): nothing is sent to it.",
+            icon=":material/block:",
+        )
+        st.page_link("pages/deliverability/suppressions.py", label="Open the suppression list")
+    else:
+        st.info(
+            f"Was on the suppression list; released {moment(suppression.released_at, tenant.timezone)} "
+            f"by {escape(suppression.released_by or '')}: {escape(suppression.release_reason or '')}",
+            icon=":material/history:",
+        )
+
+
+def _draw_story(story: MessageStory, *, opened: bool) -> None:
+    message = story.message
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            badge(message.status)
+            st.text(story.campaign_name or "Transactional message", width="stretch")
+            st.text(moment(message.sent_at or message.created_at, tenant.timezone), width="content")
+        if message.reason:
+            st.text(message.reason)
+        with st.expander("What happened, in order", expanded=opened, icon=":material/timeline:"):
+            _draw_step("Queued", "gray", message.created_at, f"by {message.created_by or 'the command line'}")
+            for event in story.events:
+                _draw_event(event)
+            if not story.events:
+                st.caption("Nothing was heard from SES about it.")
+            _draw_numbers(message)
+
+
+def _draw_event(event: Event) -> None:
+    kind = " / ".join(part for part in (event.bounce_type, event.bounce_subtype) if part)
+    shown = status(event.type)
+    _draw_step(shown.label, shown.color, event.occurred_at, kind)
+    if event.diagnostic:
+        st.code(event.diagnostic, language=None, wrap_lines=True)
+
+
+def _draw_step(label: str, color: str, at: datetime, note: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(escape(label), color=color)
+        st.text(moment(at, tenant.timezone), width="content")
+        st.text(note, width="stretch")
+
+
+def _draw_numbers(message: Message) -> None:
+    known = [f"message {message.id}"]
+    if message.provider_message_id:
+        known.append(f"{message.provider or 'ses'} id {message.provider_message_id}")
+    st.text(" · ".join(known))
+
+
+draw()

@@ -1,0 +1,1 @@
+"""Sending: the addresses mail comes from, and campaigns."""
