@@ -31,6 +31,8 @@ from core.providers.base import EntryResult, Outcome
 
 # Everything a call can end with; ResponseParserError is not among botocore's own.
 CALL_FAILED = (ClientError, BotoCoreError, ResponseParserError)
+# botocore's parsers trust the shape of an answer; one that lies must cost no mail either.
+SEND_FAILED = (*CALL_FAILED, AttributeError, TypeError, LookupError, ValueError)
 
 NO_CREDENTIALS = (
     "There are no AWS credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, "

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from core.providers.aws_errors import (
-    CALL_FAILED,
+    SEND_FAILED,
     entry_result,
     error_code,
     is_account_wide,
@@ -30,6 +30,7 @@ from core.providers.base import (
     TenantState,
 )
 
+SEND_TIMEOUT_SECONDS = 15.0
 DEFAULT_SIGNING_ZONE = "dkim.amazonses.com"
 EVENT_DESTINATION = "postyard"
 EVENT_TYPES = (
@@ -75,12 +76,16 @@ class SesProvider:
 
     name = "ses"
 
-    def __init__(self, region: str, connections: int = 20) -> None:
+    def __init__(
+        self, region: str, connections: int = 20, *, read_timeout_seconds: float = SEND_TIMEOUT_SECONDS
+    ) -> None:
         self.region = region
         with translated("SES"):
             self._session = boto3.Session(region_name=region)
             self._control = self._session.client("sesv2", config=_control_config())
-            self._sending = self._session.client("sesv2", config=_sending_config(connections))
+            self._sending = self._session.client(
+                "sesv2", config=_sending_config(connections, read_timeout_seconds)
+            )
         self._lock = threading.Lock()
         self._account_id: str | None = None
 
@@ -181,7 +186,7 @@ class SesProvider:
         request = bulk_request(mail)
         try:
             answer = self._sending.send_bulk_email(**request)
-        except CALL_FAILED as e:
+        except SEND_FAILED as e:
             return [entry_result(e)] * len(mail.entries)
         results = answer.get("BulkEmailEntryResults") or []
         if len(results) != len(mail.entries):
@@ -197,7 +202,7 @@ class SesProvider:
         request = single_request(mail)
         try:
             answer = self._sending.send_email(**request)
-        except CALL_FAILED as e:
+        except SEND_FAILED as e:
             return entry_result(e)
         if not answer.get("MessageId"):
             return EntryResult(
@@ -299,7 +304,11 @@ def _forbidden(mail: BulkMail) -> str:
     return ""
 
 
-def _entry_result(result: dict[str, Any]) -> EntryResult:
+def _entry_result(result: Any) -> EntryResult:
+    if not isinstance(result, dict):
+        return EntryResult(
+            Outcome.UNKNOWN, reason="SES gave no answer for this recipient; its events will tell."
+        )
     status, said = str(result.get("Status", "")), str(result.get("Error") or "")[:500]
     outcome = _OUTCOMES.get(status, Outcome.UNKNOWN)
     if outcome is Outcome.ACCEPTED:
@@ -361,7 +370,7 @@ def _control_config() -> Config:
     return Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=3, read_timeout=10)
 
 
-def _sending_config(connections: int) -> Config:
+def _sending_config(connections: int, read_timeout_seconds: float) -> Config:
     # SES has no idempotency token, so no call is repeated below us: a time-out repeated is a second mail.
     # Validating 50 entries costs more than sending them; the contract tests do it instead.
     return Config(
@@ -369,6 +378,6 @@ def _sending_config(connections: int) -> Config:
         parameter_validation=False,
         max_pool_connections=connections,
         connect_timeout=3,
-        read_timeout=15,
+        read_timeout=read_timeout_seconds,
         tcp_keepalive=True,
     )
