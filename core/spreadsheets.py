@@ -73,7 +73,7 @@ _ALPHABETS = {
 }  # fmt: skip
 _WORD = re.compile(r"[^\s,;|\"'()&./@-]*[^\x00-\x7f][^\s,;|\"'()&./@-]*")
 _QUOTATION = "«»“”‘’„–—…€"
-# Letters that the languages of cp1252 have in such words only, and that elsewhere stand for another encoding's:
+# What a language of cp1252 has in such words only; elsewhere the byte stands for another encoding's letter:
 # Portuguese õ for Hungarian ő, French œ for Polish ś, Icelandic ð and þ for Turkish ğ and ş.
 _MISREAD = re.compile("õ(?!e)|œ(?![ui])|^[^áéíóúæ]*[ðþ][^áéíóúæ]*$")
 

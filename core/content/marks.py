@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.errors import InputError
 
-_FIELD = re.compile(r"(?<!\{)\{\{\s*(\w[\w \-]*?)\s*(?:\|([^{}|]*))?\}\}(?!\})")
+_FIELD = re.compile(r"(?<!\{)\{\{\s*(\w[\w \-]*?)\s*(?:\|([^{}|]*))?\}\}")
 _OPEN = re.compile(r"\{\{+((?:(?!\{\{|\}\}).)*)(\}\})?", re.DOTALL)
 
 

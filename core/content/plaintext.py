@@ -9,7 +9,8 @@ _HIDDEN = frozenset({"script", "style", "head", "title", "template"})
 _PARAGRAPHS = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "blockquote", "pre", "hr"}
 )
-_LINES = frozenset({"div", "tr", "li", "br", "section", "article", "header", "footer", "center", "dt", "dd"})
+_LINES = frozenset({"div", "tr", "li", "section", "article", "header", "footer", "center", "dt", "dd"})
+_LINE = "\v"  # a new line, unless one has just begun
 
 
 def text_from_html(html: str) -> str:
@@ -28,8 +29,9 @@ class _TextReader(HTMLParser):
         self._link: tuple[str, int] | None = None
 
     def text(self) -> str:
-        lines = (re.sub(r"[ \t]+", " ", line).strip() for line in "".join(self._parts).split("\n"))
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        text = re.sub("[ \v]*\n[ \v]*", "\n", "".join(self._parts))
+        text = re.sub(" *\v[ \v]*", "\n", text)
+        return re.sub("\n{3,}", "\n\n", re.sub(" {2,}", " ", text)).strip()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "body":
@@ -42,9 +44,9 @@ class _TextReader(HTMLParser):
         if tag == "a":
             self._link = (given.get("href") or "", len(self._parts))
         elif tag == "img":
-            self._parts.append(given.get("alt") or "")
+            self.handle_data(f" {given.get('alt') or ''} ")
         elif tag == "li":
-            self._parts.append("\n- ")
+            self._parts.append(f"{_LINE}- ")
         elif tag in ("td", "th"):
             self._parts.append(" ")
         else:
@@ -65,8 +67,10 @@ class _TextReader(HTMLParser):
     def _break(self, tag: str) -> None:
         if tag in _PARAGRAPHS:
             self._parts.append("\n\n")
-        elif tag in _LINES:
+        elif tag == "br":
             self._parts.append("\n")
+        elif tag in _LINES:
+            self._parts.append(_LINE)
 
     def _close_link(self, address: str, start: int) -> None:
         self._link = None
