@@ -73,7 +73,8 @@ class Evidence:
         if signal is Signal.BOUNCE:
             outcomes = self.delivered + self.permanent_bounces + self.transient_bounces
             return self.permanent_bounces, outcomes
-        return self.complaints, self.delivered
+        # Who complains has the message, even when that report has not come yet.
+        return self.complaints, max(self.delivered, self.complaints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _verdicts(
 
 
 def _sentence(signal: Signal, bad: int, outcomes: int, scope: str) -> str:
-    rate = min(bad / outcomes, 1.0) if outcomes else 1.0
+    rate = bad / outcomes
     if signal is Signal.BOUNCE:
         among = f"{bad:,} of {outcomes:,} messages with an outcome"
         return f"Bounce rate {rate * 100:.1f} % ({among}) in {scope}; the limit is {PAUSE_BOUNCE * 100:g} %."

@@ -105,7 +105,7 @@ def count_messages(
         transactional = transactional.where(Message.tenant_id.in_(tenant_ids))
     found: defaultdict[int, int] = defaultdict(int)
     for query in (of_campaigns, transactional):
-        for tenant_id, count in session.execute(query).tuples():
+        for tenant_id, count in session.execute(query):
             found[tenant_id] += count
     return found
 

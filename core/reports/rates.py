@@ -68,7 +68,7 @@ def campaign_names(session: Session, tenant_id: int, campaign_ids: Iterable[int]
     query = select(Campaign.id, Campaign.name).where(
         Campaign.tenant_id == tenant_id, Campaign.id.in_(list(campaign_ids))
     )
-    return dict(session.execute(query).tuples().all())
+    return {row.id: row.name for row in session.execute(query)}
 
 
 def _sums(key: Any, tenant_id: int, since: date, until: date) -> Select[Any]:

@@ -115,6 +115,7 @@ def test_a_queue_that_does_not_answer_is_said_to_whoever_waits(ledger: Ledger) -
 def test_lag_is_nothing_when_the_queue_is_empty_and_grows_while_it_waits(
     ledger: Ledger, alice: Actor
 ) -> None:
+    events.poll(ledger.app, threading.Event(), until_idle=True)
     assert events.lag_seconds(ledger.app, alice).waiting == 0
     assert events.lag_seconds(ledger.app, alice).seconds == 0
     first, second = ledger.add_messages(["ann@example.com", "bo@example.com"])

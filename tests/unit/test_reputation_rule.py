@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core.reputation import Signal, limits, over_limit, wilson_lower_bound
+from core.reputation import Evidence, Signal, limits, over_limit, wilson_lower_bound
 
 
 # The table an operator can read: pause at so many bounces in at most so many messages.
@@ -33,8 +33,9 @@ def test_three_complaints_pause_nobody_and_four_in_eight_hundred_do() -> None:
     assert not over_limit(4, 801, Signal.COMPLAINT)
 
 
-def test_complaints_without_any_delivery_known_yet_count_from_four_on() -> None:
-    assert over_limit(4, 0, Signal.COMPLAINT)
+def test_who_complained_has_been_delivered_to() -> None:
+    evidence = Evidence("campaign", permanent_bounces=0, complaints=4, delivered=1, transient_bounces=0)
+    assert evidence.of(Signal.COMPLAINT) == (4, 4)
 
 
 @pytest.mark.parametrize("signal", list(Signal))
