@@ -29,8 +29,8 @@ class Status:
 
 _STATUSES = {
     # tenants
-    "ENABLED": Status("Sending", "green", ":material/check_circle:"),
-    "DISABLED": Status("Paused", "red", ":material/pause_circle:"),
+    "ENABLED": Status("Active", "green", ":material/check_circle:"),
+    "DISABLED": Status("Sending paused", "red", ":material/pause_circle:"),
     "REINSTATED": Status("Reinstated", "orange", ":material/restart_alt:"),
     "INCOMPLETE": Status("Setup incomplete", "orange", ":material/build:"),
     # identities
@@ -121,6 +121,11 @@ def count(number: int | float) -> str:
 def rate(value: float | None, digits: int = 2) -> str:
     """0.0184 as "1.84 %"; None (nothing to divide by) as a dash."""
     return NOTHING if value is None else f"{value * 100:.{digits}f} %"
+
+
+def percent(value: float | None) -> float | None:
+    """For cells of a `tables.rates` column."""
+    return None if value is None else value * 100
 
 
 def share(part: int, whole: int) -> float | None:

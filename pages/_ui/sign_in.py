@@ -13,6 +13,7 @@ runs (console.py) that leads nowhere.
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -28,9 +29,17 @@ from core.users import SignedIn
 from pages._ui import session
 from pages._ui.format import escape
 
+MARK = Path(__file__).parents[2] / "static" / "icon.png"
+# The library draws its button plain and offers no other.
+_BUTTON = """<style>
+.stForm .stFormSubmitButton button, .stForm .stFormSubmitButton button:hover
+{ background: #0b6bcb; border-color: #0b6bcb; color: #fff; width: 100%; }
+</style>"""
+
 
 def draw_log_in(app: App) -> None:
-    with _card("Sign in", "Postyard, the operations console for Amazon SES"):
+    with _card("Postyard", "Operations console for sending through Amazon SES"):
+        st.html(_BUTTON)
         _log_in_form(app)
 
 
@@ -101,7 +110,7 @@ def _log_in_form(app: App) -> None:
     )
     model = _DatabaseCredentials(app)
     authenticator.authentication_controller.authentication_model = model
-    fields = {"Form name": "", "Username": "Username", "Password": "Password", "Login": "Sign in"}
+    fields = {"Form name": "Sign in", "Username": "Username", "Password": "Password", "Login": "Sign in"}
     authenticator.login("main", fields=fields, key="sign_in")
     if model.user is not None:
         _enter(app, model.user)
@@ -133,10 +142,12 @@ def _here() -> str:
 
 
 def _card(title: str, under: str) -> Any:
-    """A narrow column in the middle, under Postyard's name."""
-    _, middle, _ = st.columns([1, 1.3, 1])
+    """A narrow column in the middle, under Postyard's mark."""
+    _, middle, _ = st.columns([1, 1.2, 1])
     with middle:
         st.space("large")
-        st.title(title, anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.image(str(MARK), width=44)
+            st.title(title, anchor=False)
         st.caption(under)
     return middle

@@ -45,16 +45,19 @@ def chips(label: str, **options: Any) -> Any:
     )
 
 
-def table(
-    rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None, height: int = 0
-) -> None:
-    """Rows to read. `columns`: st.column_config by column name."""
+def rates(label: str, digits: int = 2, **options: Any) -> Any:
+    """A column of rates, its cells made with format.percent; it sorts as numbers."""
+    return st.column_config.NumberColumn(label, format=f"%.{digits}f %%", **options)
+
+
+def table(rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None) -> None:
+    """Rows to read. `columns`: st.column_config by column name. Many rows scroll inside."""
     st.dataframe(
         _frame(rows),
         key=key,
         hide_index=True,
         width="stretch",
-        height=height or "auto",
+        height="content" if len(rows) <= 18 else 640,
         column_config=dict(columns or {}),
         placeholder="",
     )

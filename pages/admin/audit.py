@@ -14,6 +14,11 @@ from pages._ui.runtime import begin
 from pages._ui.tables import PAGE, empty, first_page, page_of, table
 
 ALL = "All tenants, and the installation"
+COLUMNS = {
+    "Time": st.column_config.DatetimeColumn("Time", format="D MMM YYYY, HH:mm:ss", width=175),
+    "Tenant": st.column_config.TextColumn("Tenant", width=150),
+    "Detail": st.column_config.TextColumn("Detail", width="large"),
+}
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
             empty("Nothing is recorded yet", "Every change made here or by the command line will appear.")
             return
         st.caption("Times in UTC. Entries are only ever added.")
-        table([_row(entry, names) for entry in entries], key="audit.table", height=640)
+        table([_row(entry, names) for entry in entries], key="audit.table", columns=COLUMNS)
 
 
 def _row(entry: AuditEntry, names: Mapping[int, str]) -> dict[str, object]:
@@ -43,10 +48,12 @@ def _row(entry: AuditEntry, names: Mapping[int, str]) -> dict[str, object]:
         "Did": entry.action,
         "To": entry.subject,
         "Tenant": names.get(entry.tenant_id or 0, ""),
-        "Detail": ", ".join(
-            f"{format.words(name)}: {value}" for name, value in entry.detail.items() if value
-        ),
+        "Detail": ", ".join(f"{format.words(name)}: {_shown(value)}" for name, value in entry.detail.items()),
     }
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 main()

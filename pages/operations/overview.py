@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -10,8 +10,9 @@ from core import reports
 from core.access import Action, Actor
 from core.reports import Counts, TenantToday
 from pages._ui import format
+from pages._ui.numbers import delivered, metrics
 from pages._ui.runtime import TENANT, begin
-from pages._ui.tables import badge, chip, chips, empty, table
+from pages._ui.tables import badge, chip, chips, empty, rates, table
 
 CARDS = 6  # more tenants than that are read as a table
 
@@ -54,41 +55,10 @@ def _totals(tenants: Sequence[TenantToday]) -> None:
     today = [tenant.today for tenant in tenants]
     days = [[tenant.days[n].counts for tenant in tenants] for n in range(len(tenants[0].days))]
     queued = sum(tenant.queued for tenant in tenants)
-    with st.container(horizontal=True, key="overview.totals"):
-        _metrics(_sum(today), [_sum(day) for day in days])
-        st.metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
-                  help="Messages of started campaigns and transactional mail.")  # fmt: skip
-
-
-def _metrics(today: Counts, before: Sequence[Counts]) -> None:
-    """Four cards in the caller's row, each with the days before as a line."""
-    shown: tuple[tuple[str, str, Callable[[Counts], float | None], bool], ...] = (
-        ("Sent", format.count(today.sent), lambda c: c.sent, True),
-        ("Delivered", format.rate(_delivered(today), 1), _delivered, True),
-        ("Bounce rate", format.rate(today.bounce_rate), lambda c: c.bounce_rate, False),
-        ("Complaint rate", format.rate(today.complaint_rate, 3), lambda c: c.complaint_rate, False),
-    )
-    for label, value, of, more_is_better in shown:
-        line = [of(counts) or 0.0 for counts in before] + [of(today) or 0.0]
-        delta, color = _change(of(today), [of(counts) for counts in before], more_is_better, label)
-        st.metric(label, value, delta, delta_color=color, border=True, chart_data=line, chart_type="area")
-        # type: ignore[arg-type]
-
-
-def _change(
-    today: float | None, before: Sequence[float | None], more_is_better: bool, label: str
-) -> tuple[str | None, str]:
-    """Rates against the mean of the days that had one, in percentage points; volumes have none at noon."""
-    known = [value for value in before if value is not None]
-    if label == "Sent" or today is None or not known:
-        return None, "off"
-    points = (today - sum(known) / len(known)) * 100
-    shown = f"{points:+.3f} pp" if label == "Complaint rate" else f"{points:+.2f} pp"
-    return shown, "normal" if more_is_better else "inverse"
-
-
-def _delivered(counts: Counts) -> float | None:
-    return format.share(counts.delivered, counts.outcomes)
+    columns = st.columns(5)
+    metrics(columns, _sum(today), [_sum(day) for day in days], border=True)
+    columns[4].metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
+                      help="Messages of started campaigns, and transactional mail.")  # fmt: skip
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:
@@ -132,8 +102,7 @@ def _card(tenant: TenantToday) -> None:
             if tenant.queued:
                 st.caption(f"{format.count(tenant.queued)} waiting", width="content")
             _link("pages/deliverability/reputation.py", "Reputation", tenant)
-        with st.container(horizontal=True):
-            _metrics(tenant.today, [day.counts for day in tenant.days])
+        metrics(st.columns(4), tenant.today, [day.counts for day in tenant.days], border=False)
 
 
 def _link(page: str, label: str, tenant: TenantToday) -> None:
@@ -148,15 +117,21 @@ def _all(tenants: Sequence[TenantToday]) -> None:
             "Status": chip(tenant.tenant.sending_status),
             "Sent": tenant.today.sent,
             "Sent, 24 days": [day.counts.sent for day in tenant.days],
-            "Delivered": format.rate(_delivered(tenant.today), 1),
-            "Bounces": format.rate(tenant.today.bounce_rate),
-            "Complaints": format.rate(tenant.today.complaint_rate, 3),
+            "Delivered": format.percent(delivered(tenant.today)),
+            "Bounces": format.percent(tenant.today.bounce_rate),
+            "Complaints": format.percent(tenant.today.complaint_rate),
             "Waiting": tenant.queued,
         }
         for tenant in tenants
     ]
-    lines = st.column_config.AreaChartColumn("Sent, 24 days", y_min=0)
-    table(rows, key="overview.all", columns={"Status": chips("Status"), "Sent, 24 days": lines})
+    columns = {
+        "Status": chips("Status"),
+        "Sent, 24 days": st.column_config.AreaChartColumn("Sent, 24 days", y_min=0),
+        "Delivered": rates("Delivered", 1),
+        "Bounces": rates("Bounces"),
+        "Complaints": rates("Complaints", 3),
+    }
+    table(rows, key="overview.all", columns=columns)
 
 
 main()

@@ -15,8 +15,9 @@ from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm, report, stop_asking
+from pages._ui.numbers import metrics
 from pages._ui.runtime import TENANT, begin, tenant_choice
-from pages._ui.tables import badge, chip, chips, pick
+from pages._ui.tables import badge, chip, chips, pick, rates
 
 
 def main() -> None:
@@ -41,17 +42,22 @@ def _list(found: Sequence[TenantToday], chosen: Tenant) -> None:
             "Slug": each.tenant.slug,
             "Status": chip(_status(each.tenant)),
             "Sent today": each.today.sent,
-            "Bounces": format.rate(each.today.bounce_rate),
-            "Complaints": format.rate(each.today.complaint_rate, 3),
+            "Bounces": format.percent(each.today.bounce_rate),
+            "Complaints": format.percent(each.today.complaint_rate),
             "Waiting": each.queued,
         }
         for each in found
     ]
+    columns = {"Status": chips("Status"), "Bounces": rates("Bounces"), "Complaints": rates("Complaints", 3)}
     slugs = [each.tenant.slug for each in found]
     pick(
         rows,
         key=f"tenants.list.{chosen.slug}",
-        columns={"Status": chips("Status")},
+        columns={
+            "Status": chips("Status"),
+            "Bounces": rates("Bounces"),
+            "Complaints": rates("Complaints", 3),
+        },
         chosen=slugs.index(chosen.slug),
         on_pick=lambda index: st.session_state.update({TENANT: slugs[index]}),
     )
@@ -124,17 +130,9 @@ def _paused(tenant: Tenant) -> None:
 
 
 def _numbers(today: TenantToday) -> None:
-    days = [day.counts.sent for day in today.days] + [today.today.sent]
-    with st.container(horizontal=True):
-        sent = format.count(today.today.sent)
-        st.metric("Sent today", sent, border=True, chart_data=days, chart_type="bar")
-        for label, value in (
-            ("Delivered", format.count(today.today.delivered)),
-            ("Bounce rate", format.rate(today.today.bounce_rate)),
-            ("Complaint rate", format.rate(today.today.complaint_rate, 3)),
-            ("Waiting", format.count(today.queued)),
-        ):
-            st.metric(label, value, border=True, height="stretch")
+    columns = st.columns(5)
+    metrics(columns, today.today, [day.counts for day in today.days], border=True)
+    columns[4].metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")
 
 
 def _worries(today: TenantToday) -> None:
