@@ -253,8 +253,8 @@ HOSTILE = st.one_of(
     st.text(max_size=20),
     st.sampled_from([
         "<script>alert(1)</script>", '" onmouseover="x', "' onerror='x", "{{a}}", "{{lit__brace}}", "}}",
-        "{{", "\\", "\r\nBcc: v@example.com", "\u202eabc", "javascript:x", "https://x.example/\"><script>", "&lt;",
-        "--><b>", "\x00",
+        "{{", "\\", "\r\nBcc: v@example.com", "\u202eabc", "javascript:x", "https://x.example/\"><script>",
+        "&lt;", "--><b>", "\x00",
     ]),
 )  # fmt: skip
 
