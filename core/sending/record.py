@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, or_, update
 from sqlalchemy.orm import Session
 
 from core import limits
@@ -26,7 +26,8 @@ from core.sending.claim import Call
 logger = logging.getLogger(__name__)
 
 NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
-STILL_OURS = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+# Spelled out: an IN list cannot be sent for many rows at once.
+STILL_OURS = or_(Message.status == MessageStatus.SENDING, Message.status == MessageStatus.UNKNOWN)
 # How long nothing is sent through the account then; SES's advice for its quota is ten minutes.
 CLOSED_FOR = {
     Outcome.THROTTLED: timedelta(seconds=1),
@@ -86,14 +87,14 @@ def _statement(kind: str, row: dict[str, Any]) -> Any:
     statement = update(Message).where(Message.id == bindparam("of_id"))
     statement = statement.where(Message.attempt == bindparam("of_attempt"))
     if kind == "accepted":
-        return statement.where(Message.status.in_(STILL_OURS)).values(
+        return statement.where(STILL_OURS).values(
             status=MessageStatus.SENT,
             provider_message_id=bindparam("to_id"),
             sent_at=bindparam("to_at"),
             reason=None,
         )
     if kind == "not accepted":
-        return statement.where(Message.status.in_(STILL_OURS)).values(
+        return statement.where(STILL_OURS).values(
             status=MessageStatus.PENDING, reason=bindparam("to_reason"), attempt=None, worker=None
         )
     status = MessageStatus.FAILED if kind == "refused" else MessageStatus.UNKNOWN
