@@ -30,7 +30,7 @@ PEOPLE = "email,first_name\nann@example.com,Ann\nbert@example.org,Bert\n"
 
 
 @pytest.fixture
-def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTYARD_DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("POSTYARD_DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("POSTYARD_DNS_SERVERS", settings.dns_servers)
