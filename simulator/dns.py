@@ -164,7 +164,8 @@ def _value(kind: str, value: Any) -> str:
     elif kind == "MX" and not text.endswith("."):
         text = f"10 {text}." if " " not in text else text + "."
     try:
-        rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(kind), text, dns.name.root)
+        kept = dns.rdatatype.from_text(kind)
+        rdata = dns.rdata.from_text(dns.rdataclass.IN, kept, text, dns.name.root, relativize=False)
     except dns.exception.DNSException as e:
         raise ControlError(f"{value!r} is not the value of a {kind} record: {e}.") from None
     return rdata.to_text()
