@@ -1,0 +1,87 @@
+"""The demo tenants: made once, whole, and every number of theirs can be counted."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import func, select
+
+from core import campaigns, demo, senders, tenants
+from core.access import SYSTEM
+from core.app import App
+from core.db.models import Campaign, DailyCount, Event, Message
+from core.demo.plans import PLANS
+from core.events import counting
+from tests.simulators import Simulator
+
+
+def rows(app: App) -> list[int]:
+    with app.db.read() as session:
+        return [
+            session.scalar(select(func.count()).select_from(table)) or 0
+            for table in (Message, Event, Campaign, DailyCount)
+        ]
+
+
+def test_three_tenants_with_a_past_and_nothing_twice(app: App, simulator: Simulator) -> None:
+    assert demo.is_wanted(app)
+    started = time.monotonic()
+
+    added = demo.seed(app, SYSTEM, simulator.url)
+
+    assert time.monotonic() - started < 30
+    assert added == [plan.slug for plan in PLANS]
+    assert not demo.is_wanted(app)
+    before = rows(app)
+    assert demo.seed(app, SYSTEM, simulator.url) == []
+    assert rows(app) == before
+    for tenant in tenants.list_tenants(app, SYSTEM):
+        assert tenant.is_demo
+        assert tenant.name.endswith("(demo)")
+        assert senders.list_senders(app, SYSTEM, tenant.id)[0].identity.verified_for_sending
+        check_numbers(app, tenant.id)
+
+
+def check_numbers(app: App, tenant_id: int) -> None:
+    """The rollups are what the events say, and every campaign's counts sum to its recipients."""
+    with app.db.read() as session:
+        kept = {
+            (row.day, row.campaign_id, row.recipient_domain): row.sent
+            for row in session.scalars(select(DailyCount).where(DailyCount.tenant_id == tenant_id))
+        }
+        counted = counting.recount(session, tenant_id)
+        latest = session.scalar(select(func.max(Event.occurred_at)).where(Event.tenant_id == tenant_id))
+    assert kept == {key[1:]: counts[0] for key, counts in counted.items()}
+    assert len({day for day, _, _ in kept}) > 80
+    assert latest <= app.now()
+    for view in campaigns.list_campaigns(app, SYSTEM, tenant_id):
+        assert sum(view.counts.values()) == view.campaign.recipients
+
+
+def test_a_half_made_demo_is_finished(app: App, simulator: Simulator) -> None:
+    plan = PLANS[0]
+    tenants.create(app, SYSTEM, slug=plan.slug, name=plan.name)
+    assert demo.is_wanted(app)
+
+    assert plan.slug in demo.seed(app, SYSTEM, simulator.url)
+
+
+def test_a_database_with_tenants_of_its_own_gets_no_demo(app: App, simulator: Simulator) -> None:
+    tenants.create(app, SYSTEM, slug="acme", name="Acme Retail")
+
+    assert not demo.is_wanted(app)
+
+
+def test_a_bad_week_is_in_the_past_of_one(app: App, simulator: Simulator) -> None:
+    demo.seed(app, SYSTEM, simulator.url)
+    (globex,) = [tenant for tenant in tenants.list_tenants(app, SYSTEM) if tenant.slug == "globex-demo"]
+
+    assert globex.resumed_at is not None
+    assert globex.sending_status == "ENABLED"
+    with app.db.read() as session:
+        worst = session.execute(
+            select(func.sum(DailyCount.permanent_bounces) * 1.0 / func.sum(DailyCount.sent).label("rate"))
+            .where(DailyCount.tenant_id == globex.id, DailyCount.campaign_id > 0)
+            .group_by(DailyCount.campaign_id)
+        ).scalars()
+        assert max(worst) > 0.1
