@@ -7,11 +7,14 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core import audit, tenants
-from core.access import Action
+from core.access import Action, Actor
+from core.app import App
 from core.db.models import AuditEntry
 from pages._ui import format
 from pages._ui.runtime import begin
 from pages._ui.tables import PAGE, empty, first_page, page_of, table
+
+app, actor = begin("Audit log", Action.SEE_AUDIT)
 
 ALL = "All tenants, and the installation"
 COLUMNS = {
@@ -21,8 +24,7 @@ COLUMNS = {
 }
 
 
-def main() -> None:
-    app, actor = begin("Audit log", Action.SEE_AUDIT)
+def main(app: App, actor: Actor) -> None:
     names = {tenant.id: tenant.name for tenant in tenants.list_tenants(app, actor)}
     chosen = st.selectbox("Show", [None, *names], format_func=lambda key: names.get(key, ALL),
     key="audit.tenant",
@@ -56,4 +58,4 @@ def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-main()
+main(app, actor)

@@ -7,19 +7,21 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from core import reports
-from core.access import Action
+from core.access import Action, Actor
+from core.app import App
 from core.db.models import JobRun
 from core.reports import Health
 from pages._ui import format
 from pages._ui.runtime import begin
 from pages._ui.tables import chip, chips, empty, table
 
+app, actor = begin("Health", Action.SEE_HEALTH)
+
 SILENT_AFTER = timedelta(minutes=2)
 LATE_SECONDS = 60
 
 
-def main() -> None:
-    app, actor = begin("Health", Action.SEE_HEALTH)
+def main(app: App, actor: Actor) -> None:
     now = app.now()
     health = reports.health(app, actor)
     st.caption(f"As of {format.moment(now)} UTC")
@@ -100,4 +102,4 @@ def _state(job: JobRun) -> str:
     return "running" if running else "ok"
 
 
-main()
+main(app, actor)

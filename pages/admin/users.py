@@ -16,6 +16,8 @@ from pages._ui.actions import ask, asked, confirm, report, stop_asking
 from pages._ui.runtime import begin
 from pages._ui.tables import badge, chip, chips, pick
 
+app, actor = begin("Users", Action.MANAGE_USERS)
+
 MADE = "users.made"  # (username, password) until it was shown once
 SEES_ALL = (Role.ADMIN, Role.OPERATOR)
 ROLES = {
@@ -26,8 +28,7 @@ ROLES = {
 }
 
 
-def main() -> None:
-    app, actor = begin("Users", Action.MANAGE_USERS)
+def main(app: App, actor: Actor) -> None:
     if asked("add user"):
         _add(app, actor)
     _show_made_password()
@@ -153,4 +154,4 @@ def _add(app: App, actor: Actor) -> None:
         st.session_state[MADE] = (user.username, made)
 
 
-main()
+main(app, actor)

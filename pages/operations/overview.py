@@ -8,11 +8,14 @@ import streamlit as st
 
 from core import reports
 from core.access import Action, Actor
+from core.app import App
 from core.reports import Counts, TenantToday
 from pages._ui import format
 from pages._ui.numbers import delivered, metrics
 from pages._ui.runtime import TENANT, begin
 from pages._ui.tables import badge, chip, chips, empty, rates, table
+
+app, actor = begin("Overview", Action.SEE_REPORTS)
 
 CARDS = 6  # more tenants than that are read as a table
 
@@ -26,8 +29,7 @@ FIXED_ON = (
 )
 
 
-def main() -> None:
-    app, actor = begin("Overview", Action.SEE_REPORTS)
+def main(app: App, actor: Actor) -> None:
     tenants = reports.overview(app, actor)
     if not tenants:
         _first_steps(actor)
@@ -134,4 +136,4 @@ def _all(tenants: Sequence[TenantToday]) -> None:
     table(rows, key="overview.all", columns=columns)
 
 
-main()
+main(app, actor)

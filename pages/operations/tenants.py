@@ -19,9 +19,10 @@ from pages._ui.numbers import metrics
 from pages._ui.runtime import TENANT, begin, tenant_choice
 from pages._ui.tables import badge, chip, chips, pick, rates
 
+app, actor = begin("Tenants", Action.SEE_TENANT)
 
-def main() -> None:
-    app, actor = begin("Tenants", Action.SEE_TENANT)
+
+def main(app: App, actor: Actor) -> None:
     if asked("add tenant"):
         _add(app, actor)
     found = reports.overview(app, actor)
@@ -53,11 +54,7 @@ def _list(found: Sequence[TenantToday], chosen: Tenant) -> None:
     pick(
         rows,
         key=f"tenants.list.{chosen.slug}",
-        columns={
-            "Status": chips("Status"),
-            "Bounces": rates("Bounces"),
-            "Complaints": rates("Complaints", 3),
-        },
+        columns=columns,
         chosen=slugs.index(chosen.slug),
         on_pick=lambda index: st.session_state.update({TENANT: slugs[index]}),
     )
@@ -181,4 +178,4 @@ def _add(app: App, actor: Actor) -> None:
         st.query_params[TENANT] = slug.strip()  # the sidebar follows
 
 
-main()
+main(app, actor)
