@@ -21,7 +21,7 @@ from core.db.conflicts import one_wins
 from core.db.models import Account, Tenant
 from core.db.states import SendingStatus
 from core.errors import Conflict, InputError, NotFound, ProviderError
-from core.providers.base import Plumbing
+from core.providers.base import Plumbing, TenantState
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MAX_RESOURCE_NAME = 64  # SES's limit for a configuration set
@@ -37,10 +37,8 @@ def create(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC
     _check_timezone(timezone)
     account = accounts.ensure_platform_account(app)
     tenant = _reserve(app, account, slug, name, timezone)
-    _provision(app, tenant, account)
-    with app.db.begin() as session:
-        audit.record(session, actor, "create tenant", slug, at=app.now(), tenant_id=tenant.id, name=name)
-        return get_tenant(session, tenant.id)
+    state = _provision(app, tenant, account)
+    return _complete(app, actor, tenant.id, state, "create tenant")
 
 
 def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
@@ -48,10 +46,8 @@ def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
     actor.must(Action.CREATE_TENANT, tenant_id)
     with app.db.read() as session:
         tenant = get_tenant(session, tenant_id)
-    _provision(app, tenant, accounts.plumb(app))
-    with app.db.begin() as session:
-        audit.record(session, actor, "repair tenant", tenant.slug, at=app.now(), tenant_id=tenant_id)
-        return get_tenant(session, tenant_id)
+    state = _provision(app, tenant, accounts.plumb(app))
+    return _complete(app, actor, tenant_id, state, "repair tenant")
 
 
 def list_tenants(app: App, actor: Actor) -> list[Tenant]:
@@ -201,7 +197,7 @@ def _reserve(app: App, account: Account, slug: str, name: str, timezone: str) ->
         return tenant
 
 
-def _provision(app: App, tenant: Tenant, account: Account) -> None:
+def _provision(app: App, tenant: Tenant, account: Account) -> TenantState:
     """Each step may be repeated; what it made is stored before the next, so a half-made tenant shows it."""
     provider, queue = app.providers.email(account.region), app.providers.queue(account.region)
     name = _resource_name(app, tenant.slug)
@@ -219,17 +215,17 @@ def _provision(app: App, tenant: Tenant, account: Account) -> None:
         provider.create_event_destination(name, topic_arn)
     with _step("the association of its configuration set"):
         provider.associate(tenant.slug, configuration_set_arn)
-    is_told = state.sending_status != SendingStatus.DISABLED
-    _store(app, tenant.id, provisioned_at=tenant.provisioned_at or app.now())
-    _mark_untold(app, tenant.id, is_told)
+    return state
 
 
-def _mark_untold(app: App, tenant_id: int, ses_sends: bool) -> None:
-    """A tenant that SES had to make anew does not know there that it is paused here."""
-    with app.db.begin() as session:
+def _complete(app: App, actor: Actor, tenant_id: int, state: TenantState, action: str) -> Tenant:
+    with one_wins("the tenant"), app.db.begin() as session:
         tenant = get_tenant(session, tenant_id)
-        if ses_sends and tenant.sending_status == SendingStatus.DISABLED:
-            tenant.ses_status_synced = False
+        tenant.provisioned_at = tenant.provisioned_at or app.now()
+        if tenant.sending_status == SendingStatus.DISABLED and state.sending_status != SendingStatus.DISABLED:
+            tenant.ses_status_synced = False  # SES had to make it anew and does not know of the pause
+        audit.record(session, actor, action, tenant.slug, at=app.now(), tenant_id=tenant_id)
+    return tenant
 
 
 @contextmanager

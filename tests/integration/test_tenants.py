@@ -1,0 +1,297 @@
+"""Tenants: made whole in SES or not at all, seen by their own people, paused and resumed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from sqlalchemy import func, select
+
+from core import accounts, tenants
+from core.access import Actor
+from core.app import App
+from core.db.models import AuditEntry, Tenant
+from core.errors import Conflict, InputError, NotFound, PermissionDenied, PostyardError, ProviderError
+from tests.conftest import Cast
+from tests.simulators import Simulator
+
+STEPS = {
+    "CreateTenant": "its SES tenant",
+    "CreateConfigurationSet": "its configuration set",
+    "CreateTopic": "its SNS topic",
+    "Subscribe": "its SNS topic",
+    "CreateConfigurationSetEventDestination": "its event destination",
+    "CreateTenantResourceAssociation": "the association of its configuration set",
+}
+
+
+def aws(service: str, app: App) -> Any:
+    return boto3.client(service, region_name=app.settings.region)
+
+
+def actions(app: App, tenant_id: int) -> list[str]:
+    with app.db.read() as session:
+        return list(
+            session.scalars(
+                select(AuditEntry.action).where(AuditEntry.tenant_id == tenant_id).order_by(AuditEntry.id)
+            )
+        )
+
+
+def assert_complete_in_aws(app: App, tenant: Tenant) -> None:
+    ses, sns = aws("sesv2", app), aws("sns", app)
+    assert ses.get_tenant(TenantName=tenant.slug)["Tenant"]["TenantId"] == tenant.ses_tenant_id
+    resources = ses.list_tenant_resources(TenantName=tenant.slug)["TenantResources"]
+    assert [found["ResourceArn"].rpartition("/")[2] for found in resources] == [tenant.configuration_set]
+    [destination] = ses.get_configuration_set_event_destinations(
+        ConfigurationSetName=tenant.configuration_set
+    )["EventDestinations"]
+    assert destination["SnsDestination"]["TopicArn"] == tenant.topic_arn
+    assert len(destination["MatchingEventTypes"]) == 10
+    assert len(sns.list_subscriptions_by_topic(TopicArn=tenant.topic_arn)["Subscriptions"]) == 1
+
+
+def test_a_new_tenant_has_everything_it_needs_in_aws(app: App, alice: Actor) -> None:
+    tenant = tenants.create(app, alice, slug="acme", name="  Acme   Retail ", timezone="Asia/Singapore")
+    assert (tenant.name, tenant.timezone, tenant.sending_status) == (
+        "Acme Retail",
+        "Asia/Singapore",
+        "ENABLED",
+    )
+    assert tenant.provisioned_at is not None
+    assert tenant.configuration_set == "postyard-acme"
+    assert tenant.topic_arn is not None
+    assert tenant.topic_arn.endswith(":postyard-acme-events")
+    assert_complete_in_aws(app, tenant)
+    assert actions(app, tenant.id) == ["create tenant"]
+
+
+def test_failing_at_every_step_in_turn_and_repeated_it_ends_complete(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    for operation, step in STEPS.items():
+        simulator.faults(
+            {
+                "kind": "error",
+                "operation": operation,
+                "times": 0,
+                "status": 400,
+                "code": "BadRequestException",
+            }
+        )
+        with pytest.raises(ProviderError, match=step):
+            tenants.create(app, alice, slug="acme", name="Acme")
+        assert tenants.get_by_slug(app, alice, "acme").provisioned_at is None
+    simulator.faults()
+    tenant = tenants.create(app, alice, slug="acme", name="Acme")
+    assert_complete_in_aws(app, tenant)
+    assert actions(app, tenant.id) == ["create tenant"]
+    with app.db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Tenant)) == 1
+
+
+def test_a_short_name_that_is_taken_is_refused(app: App, cast: Cast, alice: Actor) -> None:
+    with pytest.raises(Conflict, match="There is a tenant 'acme' already"):
+        tenants.create(app, alice, slug="acme", name="Acme Retail")
+
+
+def test_a_half_made_tenant_is_not_taken_over_under_another_name(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    simulator.faults({"kind": "error", "operation": "CreateTopic", "times": 0, "status": 400, "code": "Nope"})
+    with pytest.raises(ProviderError):
+        tenants.create(app, alice, slug="acme", name="Acme")
+    with pytest.raises(Conflict, match='was begun as "Acme"'):
+        tenants.create(app, alice, slug="acme", name="Somebody else")
+
+
+@pytest.mark.parametrize("slug", ["", "Acme", "acme retail", "-acme", "a" * 64, "acmé", "acme\n", "a/b"])
+def test_a_short_name_that_aws_would_refuse_is_refused_here(app: App, alice: Actor, slug: str) -> None:
+    with pytest.raises(InputError) as caught:
+        tenants.create(app, alice, slug=slug, name="Acme")
+    assert caught.value.field == "slug"
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [("name", {"name": "  "}), ("timezone", {"timezone": "Mars/Base"}), ("timezone", {"timezone": "../x"})],
+)
+def test_what_is_typed_wrong_names_its_field(
+    app: App, alice: Actor, field: str, values: dict[str, str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        tenants.create(app, alice, **{"slug": "acme", "name": "Acme", **values})
+    assert caught.value.field == field
+
+
+def test_the_longest_short_name_fits_into_what_ses_allows(app: App, alice: Actor) -> None:
+    tenant = tenants.create(app, alice, slug="a" * 63, name="Long")
+    assert tenant.configuration_set is not None
+    assert len(tenant.configuration_set) <= 64
+    assert_complete_in_aws(app, tenant)
+
+
+def test_account_managers_and_analysts_may_not_create(app: App, cast: Cast) -> None:
+    for actor in (cast.bob, cast.carol):
+        with pytest.raises(PermissionDenied):
+            tenants.create(app, actor, slug="third", name="Third")
+
+
+def test_each_sees_their_own_tenants(app: App, cast: Cast, alice: Actor) -> None:
+    assert [tenant.slug for tenant in tenants.list_tenants(app, alice)] == ["acme", "globex"]
+    assert [tenant.slug for tenant in tenants.list_tenants(app, cast.carol)] == ["acme"]
+    assert tenants.get_by_slug(app, cast.bob, "acme").id == cast.acme.id
+
+
+def test_another_tenants_name_and_none_are_not_told_apart(app: App, cast: Cast) -> None:
+    sentences = set()
+    for slug in ("acme", "nobody"):
+        with pytest.raises(NotFound) as caught:
+            tenants.get_by_slug(app, cast.charlie, slug)
+        sentences.add(str(caught.value).replace(slug, "x"))
+    assert sentences == {"There is no tenant 'x'. postyard tenants list shows them."}
+
+
+def test_what_was_lost_in_aws_is_repaired_and_what_is_there_stays(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    before = tenants.create(app, alice, slug="acme", name="Acme")
+    simulator.reset()
+    after = tenants.repair(app, alice, before.id)
+    assert_complete_in_aws(app, after)
+    assert after.provisioned_at == before.provisioned_at
+    again = tenants.repair(app, alice, before.id)
+    assert (again.ses_tenant_id, again.topic_arn) == (after.ses_tenant_id, after.topic_arn)
+    assert actions(app, before.id) == ["create tenant", "repair tenant", "repair tenant"]
+
+
+def test_a_paused_tenant_that_ses_lost_is_paused_there_again(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    tenant = tenants.create(app, alice, slug="acme", name="Acme")
+    tenants.pause(app, alice, tenant.id, "list is old")
+    simulator.reset()
+    assert tenants.repair(app, alice, tenant.id).ses_status_synced is False
+    tenants.sync_due(app)
+    assert status_at_ses(app, "acme") == "DISABLED"
+
+
+def status_at_ses(app: App, slug: str) -> str:
+    return app.providers.email(app.settings.region).get_tenant(slug).sending_status
+
+
+def test_pausing_stops_the_tenant_here_and_at_ses(app: App, cast: Cast) -> None:
+    paused = tenants.pause(app, cast.bob, cast.acme.id, "  list is\nold ")
+    assert (paused.sending_status, paused.paused_by, paused.paused_reason) == (
+        "DISABLED",
+        "bob",
+        "list is old",
+    )
+    assert paused.ses_status_synced is True
+    assert status_at_ses(app, "acme") == "DISABLED"
+    assert status_at_ses(app, "globex") == "ENABLED"
+
+
+def test_resuming_forgets_the_pause_and_begins_a_new_judgement(app: App, cast: Cast, alice: Actor) -> None:
+    tenants.pause(app, cast.bob, cast.acme.id, "list is old")
+    resumed = tenants.resume(app, alice, cast.acme.id, "list was cleaned")
+    assert (resumed.sending_status, resumed.paused_reason, resumed.paused_at) == ("ENABLED", None, None)
+    assert resumed.resumed_at is not None
+    assert status_at_ses(app, "acme") == "ENABLED"
+    assert actions(app, cast.acme.id) == ["create tenant", "pause tenant", "resume tenant"]
+
+
+def test_pausing_or_resuming_twice_tells_the_second(app: App, cast: Cast, alice: Actor) -> None:
+    with pytest.raises(Conflict, match="is not paused"):
+        tenants.resume(app, alice, cast.acme.id, "why not")
+    tenants.pause(app, cast.bob, cast.acme.id, "list is old")
+    with pytest.raises(Conflict, match="paused already, by bob: list is old"):
+        tenants.pause(app, alice, cast.acme.id, "again")
+
+
+@pytest.mark.parametrize("reason", ["", "  \n "])
+def test_a_reason_is_asked_for(app: App, cast: Cast, alice: Actor, reason: str) -> None:
+    for change in (tenants.pause, tenants.resume):
+        with pytest.raises(InputError) as caught:
+            change(app, alice, cast.acme.id, reason)
+        assert caught.value.field == "reason"
+
+
+def test_who_may_pause_and_who_may_resume(app: App, cast: Cast) -> None:
+    with pytest.raises(PermissionDenied):
+        tenants.pause(app, cast.carol, cast.acme.id, "because")
+    tenants.pause(app, cast.bob, cast.acme.id, "because")
+    with pytest.raises(PermissionDenied):
+        tenants.resume(app, cast.bob, cast.acme.id, "because")
+
+
+@pytest.mark.parametrize("change", [tenants.pause, tenants.resume])
+def test_another_tenant_and_none_are_not_told_apart(
+    app: App, cast: Cast, root: Actor, alice: Actor, change: Callable[..., Tenant]
+) -> None:
+    stranger = Actor(username="dave", role=alice.role, tenant_ids=cast.charlie.tenant_ids)
+    for actor, tenant_id in ((stranger, cast.acme.id), (root, 999)):
+        with pytest.raises(NotFound, match=r"^There is no such tenant\.$"):
+            change(app, actor, tenant_id, "because")
+
+
+def test_a_pause_stands_when_ses_does_not_answer_and_is_told_later(
+    app: App, simulator: Simulator, cast: Cast
+) -> None:
+    simulator.faults(
+        {
+            "kind": "error",
+            "operation": "UpdateReputationEntityCustomerManagedStatus",
+            "times": 0,
+            "status": 403,
+            "code": "AccessDeniedException",
+        }
+    )
+    paused = tenants.pause(app, cast.bob, cast.acme.id, "list is old")
+    assert (paused.sending_status, paused.ses_status_synced) == ("DISABLED", False)
+    assert tenants.sync_due(app) == "Told SES the status of 0 of 1 tenants."
+    simulator.faults()
+    assert tenants.sync_due(app) == "Told SES the status of 1 of 1 tenants."
+    assert tenants.sync_due(app) == "Told SES the status of 0 of 0 tenants."
+    assert status_at_ses(app, "acme") == "DISABLED"
+
+
+def test_of_many_who_disable_at_once_one_did(app: App, cast: Cast) -> None:
+    did: list[bool] = []
+
+    def disable() -> None:
+        with app.db.begin() as session:
+            did.append(tenants.disable(session, cast.acme.id, reason="bounces", by="postyard", at=app.now()))
+
+    threads = [threading.Thread(target=disable) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(did) == [False] * 5 + [True]
+    with app.db.read() as session:
+        assert tenants.get_tenant(session, cast.acme.id).ses_status_synced is False
+
+
+def test_of_many_who_create_the_same_tenant_at_once_there_is_one(app: App, alice: Actor) -> None:
+    accounts.ensure_platform_account(app)
+    made, told = [], []
+
+    def create() -> None:
+        try:
+            made.append(tenants.create(app, alice, slug="acme", name="Acme"))
+        except PostyardError as e:
+            told.append(e)
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made
+    assert len({tenant.id for tenant in made}) == 1
+    assert all(isinstance(error, Conflict) for error in told)
+    assert_complete_in_aws(app, made[0])
