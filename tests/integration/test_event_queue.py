@@ -16,6 +16,7 @@ from sqlalchemy import text, update
 from core import events
 from core.access import Actor
 from core.app import App
+from core.db.engine import BUSY_TIMEOUT_MS
 from core.db.models import Account, Message, Tenant
 from core.errors import PermissionDenied, ProviderError
 from tests.conftest import Cast
@@ -94,6 +95,19 @@ def test_one_event_that_cannot_be_stored_stays_in_the_queue_alone(ledger: Ledger
         _wait(lambda: _depth(ledger) == 1)
     assert ledger.look(bad).status == "sending"
     assert _depth(ledger) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_is_locked_for_long_delays_events_and_loses_none(ledger: Ledger) -> None:
+    message = ledger.add_message("ann@example.com")
+    _put(ledger, _body(ledger, message))
+    with _polling(ledger.app):
+        with ledger.app.db.begin():
+            time.sleep(BUSY_TIMEOUT_MS / 1000 + 2)  # the writer's first try fails meanwhile
+            assert _depth(ledger) >= 1
+        _wait(lambda: ledger.look(message).status == "delivered")
+        _wait(lambda: _depth(ledger) == 0)
 
 
 def test_polling_stops_quickly_and_starts_for_an_account_that_is_added_later(ledger: Ledger) -> None:
