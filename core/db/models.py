@@ -165,9 +165,8 @@ class Identity(Base):
     mail_from_status: Mapped[str | None]
     error_type: Mapped[str | None]  # SES's VerificationInfo.ErrorType
     error_detail: Mapped[str | None]
-    dns_findings: Mapped[dict[str, Any]] = mapped_column(
-        default=dict
-    )  # by record name: expected, found, verdict
+    # By record name: expected, found, verdict.
+    dns_findings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     checked_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -212,9 +211,8 @@ class Content(Base):
     subject: Mapped[str]
     html: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
-    fallbacks: Mapped[dict[str, Any]] = mapped_column(
-        default=dict
-    )  # merge field -> value when a recipient has none
+    # Merge field -> value when a recipient has none.
+    fallbacks: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime]
 
 
@@ -358,11 +356,8 @@ class Suppression(Base):
 
 
 class DailyCount(Base):
-    """What happened to mail sent on one UTC day, by tenant, campaign (0: transactional) and recipient domain.
-
-    Kept in the transaction that moves the messages, so that pages never count messages. `day` is the day the
-    message was sent on: a bounce next morning counts against the mail it belongs to.
-    """
+    """What happened to mail armed on one UTC day, by tenant, campaign (0: transactional), recipient domain:
+    a bounce next morning counts against its mail. Kept in the transaction that moves the messages."""
 
     __tablename__ = "daily_counts"
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
