@@ -54,7 +54,8 @@ class Bus:
         """SNS publish without HTTP, as of `at` (real time). Returns the ids that SQS gave it."""
         queues = self.queues_of(topic_arn)
         lengths = [len(queue["messages"]) for queue in queues]
-        with request_scope(ACCOUNT_ID, topic_arn.split(":")[3]):
+        _, _, _, region, account, _ = topic_arn.split(":", 5)
+        with request_scope(account, region):
             sns.publish_internal(topic_arn, message, subject)
         ids = []
         for queue, length in zip(queues, lengths, strict=True):
