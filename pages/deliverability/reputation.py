@@ -10,9 +10,9 @@ import streamlit as st
 from core import reports
 from core.access import Action
 from core.reports import Counts, DayRates
-from pages._ui.format import count, escape, rate, share
+from pages._ui.format import count, escape, percent, rate, share
 from pages._ui.runtime import begin, tenant_choice
-from pages._ui.tables import badge, empty, table
+from pages._ui.tables import badge, empty, rates, table
 from pages.deliverability._reputation_charts import WINDOW_DAYS, draw_charts, total
 
 app, actor = begin("Reputation", Action.SEE_REPORTS)
@@ -92,27 +92,22 @@ def _draw_tables(since: date, until: date) -> None:
 
 
 def _draw_rates(rows: list[tuple[str, str, Counts]], key: str) -> None:
-    percent = st.column_config.NumberColumn(format="percent")
     table(
         [{label: name, **_numbers(counts)} for label, name, counts in rows],
         key=key,
-        columns={
-            "Bounce rate": percent,
-            "Complaint rate": st.column_config.NumberColumn(format="%.3f %%"),
-        },
+        columns={"Bounce rate": rates("Bounce rate"), "Complaint rate": rates("Complaint rate", digits=3)},
     )
 
 
 def _numbers(counts: Counts) -> dict[str, float | int | None]:
-    complaint_rate = counts.complaint_rate
     return {
         "Sent": counts.sent,
         "Delivered": counts.delivered,
         "Permanent bounces": counts.permanent_bounces,
         "Transient bounces": counts.transient_bounces,
-        "Bounce rate": counts.bounce_rate,
+        "Bounce rate": percent(counts.bounce_rate),
         "Complaints": counts.complaints,
-        "Complaint rate": None if complaint_rate is None else complaint_rate * 100,
+        "Complaint rate": percent(counts.complaint_rate),
         "Opened": counts.opened,
         "Clicked": counts.clicked,
     }

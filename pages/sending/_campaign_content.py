@@ -54,6 +54,7 @@ def ask_content(choices: Sequence[SenderView]) -> Draft:
     st.file_uploader(
         "or take the HTML from a file",
         type=["html", "htm"],
+        max_upload_size=1,
         key="campaign.new.html_file",
         on_change=_take_html,
     )

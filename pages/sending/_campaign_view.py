@@ -95,8 +95,6 @@ def _draw_dialogs(app: App, actor: Actor, tenant: Tenant, view: CampaignView) ->
 def _start_question(app: App, tenant: Tenant, view: CampaignView) -> str:
     with app.db.read() as session:
         rate = accounts.get_account(session, tenant.account_id).max_send_rate
-    if view.campaign.rate_per_second:
-        rate = min(rate, view.campaign.rate_per_second)
     waiting = view.counts["pending"]
     sender = view.sender
     from_line = f"{sender.display_name}, {sender.address}" if sender.display_name else sender.address

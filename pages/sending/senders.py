@@ -21,7 +21,7 @@ tenant = tenant_choice(app, actor)
 
 PER_PAGE = 20
 REFRESH_SECONDS = 5
-WIDTHS = [3.4, 2.4, 1.7, 3.2]
+WIDTHS = [3.1, 2.2, 1.6, 3.9]
 MAY_MANAGE = actor.may(Action.MANAGE_SENDERS, tenant.id)
 MAY_REMOVE = actor.may(Action.REMOVE_SENDER, tenant.id)
 
@@ -63,7 +63,7 @@ def _draw_table(waiting: bool) -> None:
     page = min(st.session_state.get("senders.page", 1), pages)
     with st.container(key="senders.head"):
         labels = ["Email address", "Status", "Created", "Actions"]
-        for column, label in zip(st.columns(WIDTHS), labels, strict=True):
+        for column, label in zip(st.columns(WIDTHS, wrap=False), labels, strict=True):
             column.caption(label)
     for view in views[(page - 1) * PER_PAGE : page * PER_PAGE]:
         with st.container(border=True):
