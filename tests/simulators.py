@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +24,15 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_dns_port() -> int:
+    """Free for UDP and TCP alike."""
+    while True:
+        port = free_port(socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True)
@@ -65,13 +76,27 @@ class Simulator:
         self.call("POST", "/_sim/faults", list(faults))
 
     def messages(self, **query: str) -> list[dict[str, Any]]:
-        text = "&".join(f"{name}={value}" for name, value in query.items())
-        return list(self.call("GET", f"/_sim/messages?{text}")["messages"])
+        return list(self.call("GET", f"/_sim/messages?{urlencode(query)}")["messages"])
+
+    def refusal(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        """Status and sentence of a control request that must fail."""
+        try:
+            answer = self.call(method, path, body)
+        except urllib.error.HTTPError as e:
+            return e.code, str(json.loads(e.read())["error"])
+        raise AssertionError(f"{method} {path} was accepted: {answer}")
 
 
 @contextmanager
 def start_simulator(data: Path) -> Iterator[Simulator]:
-    port, dns_port = free_port(), free_port(socket.SOCK_DGRAM)
+    with running_simulator(data) as (simulator, _):
+        yield simulator
+
+
+@contextmanager
+def running_simulator(data: Path) -> Iterator[tuple[Simulator, subprocess.Popen[bytes]]]:
+    """The simulator and its process, for tests that end it; `data` may hold an earlier one's state."""
+    port, dns_port = free_port(), free_dns_port()
     arguments = ["--data", str(data), "--port", str(port), "--dns-port", str(dns_port)]
     with (data / "simulator.log").open("wb") as log:
         process = subprocess.Popen(
@@ -84,7 +109,7 @@ def start_simulator(data: Path) -> Iterator[Simulator]:
         simulator = Simulator(url=f"http://127.0.0.1:{port}", dns=f"127.0.0.1:{dns_port}")
         try:
             _wait_until_ready(simulator, process, data / "simulator.log")
-            yield simulator
+            yield simulator, process
         finally:
             process.terminate()
             process.wait(timeout=20)
