@@ -174,7 +174,10 @@ def checked_name(name: str) -> str:
     _refuse_impossible(domain)
     try:
         checked = validate_email(
-            f"{local if at else 'postmaster'}@{domain}", check_deliverability=False, test_environment=True
+            f"{local if at else 'postmaster'}@{domain}",
+            strict=True,
+            check_deliverability=False,
+            test_environment=True,
         )
     except EmailNotValidError as e:
         raise InputError(f"'{name.strip()[:100]}' cannot be used: {e}", field="address") from e

@@ -57,7 +57,7 @@ def list_senders(app: App, actor: Actor, tenant_id: int) -> list[SenderView]:
         .order_by(Sender.address)
     )
     with app.db.read() as session:
-        return [SenderView(sender, identity) for sender, identity in session.execute(query).tuples()]
+        return [SenderView(sender, identity) for sender, identity in session.execute(query)]
 
 
 def get_sender(session: Session, tenant_id: int, sender_id: int) -> Sender:

@@ -108,23 +108,19 @@ def test_a_half_made_tenant_is_not_taken_over_under_another_name(
         tenants.create(app, alice, slug="acme", name="Somebody else")
 
 
-@pytest.mark.parametrize("slug", ["", "Acme", "acme retail", "-acme", "a" * 64, "acmé", "acme\n", "a/b"])
-def test_a_short_name_that_aws_would_refuse_is_refused_here(app: App, alice: Actor, slug: str) -> None:
-    with pytest.raises(InputError) as caught:
-        tenants.create(app, alice, slug=slug, name="Acme")
-    assert caught.value.field == "slug"
+def test_a_short_name_that_aws_would_refuse_is_refused_here(app: App, alice: Actor) -> None:
+    for slug in ("", "Acme", "acme retail", "-acme", "a" * 64, "acmé", "acme\n", "a/b"):
+        with pytest.raises(InputError) as caught:
+            tenants.create(app, alice, slug=slug, name="Acme")
+        assert caught.value.field == "slug"
 
 
-@pytest.mark.parametrize(
-    ("field", "values"),
-    [("name", {"name": "  "}), ("timezone", {"timezone": "Mars/Base"}), ("timezone", {"timezone": "../x"})],
-)
-def test_what_is_typed_wrong_names_its_field(
-    app: App, alice: Actor, field: str, values: dict[str, str]
-) -> None:
-    with pytest.raises(InputError) as caught:
-        tenants.create(app, alice, **{"slug": "acme", "name": "Acme", **values})
-    assert caught.value.field == field
+def test_what_is_typed_wrong_names_its_field(app: App, alice: Actor) -> None:
+    wrong = (("name", "  "), ("timezone", "Mars/Base"), ("timezone", "../x"))
+    for field, value in wrong:
+        with pytest.raises(InputError) as caught:
+            tenants.create(app, alice, **{"slug": "acme", "name": "Acme", field: value})
+        assert caught.value.field == field
 
 
 def test_the_longest_short_name_fits_into_what_ses_allows(app: App, alice: Actor) -> None:
@@ -212,12 +208,12 @@ def test_pausing_or_resuming_twice_tells_the_second(app: App, cast: Cast, alice:
         tenants.pause(app, alice, cast.acme.id, "again")
 
 
-@pytest.mark.parametrize("reason", ["", "  \n "])
-def test_a_reason_is_asked_for(app: App, cast: Cast, alice: Actor, reason: str) -> None:
+def test_a_reason_is_asked_for(app: App, cast: Cast, alice: Actor) -> None:
     for change in (tenants.pause, tenants.resume):
-        with pytest.raises(InputError) as caught:
-            change(app, alice, cast.acme.id, reason)
-        assert caught.value.field == "reason"
+        for reason in ("", "  \n "):
+            with pytest.raises(InputError) as caught:
+                change(app, alice, cast.acme.id, reason)
+            assert caught.value.field == "reason"
 
 
 def test_who_may_pause_and_who_may_resume(app: App, cast: Cast) -> None:
