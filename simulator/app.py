@@ -79,8 +79,8 @@ class Simulator:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self.world.bus.save()
-        self.world.outbox.hand_over()
+        self.world.outbox.forget_deleted()
+        self.world.bus.save(self.world.outbox.fed(), whole=True)
         self.world.store.close()
 
     async def _look_at_dns(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ministack import app as ministack
 from ministack.core import persistence
-from ministack.core.responses import request_scope
+from ministack.core.responses import AccountRegionScopedDict, request_scope
 from ministack.services import eventbridge, sns, sqs
 
 from simulator.settings import ACCOUNT_ID
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 app = ministack.app
 SUBJECT = "Amazon SES Email Event Notification"
+FEW = 200  # messages per queue that every save includes
 _SERVICES = {"sns": sns, "sqs": sqs, "eventbridge": eventbridge}
 
 Queue = dict[str, Any]
@@ -80,14 +81,12 @@ class Bus:
         """Ids of every message in any queue, received or not."""
         return {message["id"] for queue in _queues() for message in queue["messages"]}
 
-    def save(self, leave_out: Iterable[str] = ()) -> None:
-        """Topics, subscriptions, queues, rules; messages too, but for those the outbox still keeps."""
-        left_out = frozenset(leave_out)
+    def save(self, outbox: Iterable[str], *, whole: bool = False) -> None:
+        """Topics, subscriptions, queues, rules. Of the queues' messages what the outbox does not keep itself,
+        while they are few; `whole`: however many."""
+        kept_elsewhere = frozenset(outbox)
         for name, service in _SERVICES.items():
-            state = service.get_state()
-            if service is sqs and left_out:
-                for queue in state["queues"].all_values():
-                    queue["messages"] = [row for row in queue["messages"] if row["id"] not in left_out]
+            state = _queue_state(kept_elsewhere, whole) if service is sqs else service.get_state()
             body = json.dumps(state, default=persistence._json_default).encode()
             if self._saved.get(name) != body:
                 self._saved[name] = body
@@ -108,6 +107,18 @@ class Bus:
             return None
         topic: dict[str, Any] | None = sns._topics.get_scoped(parts[4], parts[3], arn)
         return topic
+
+
+def _queue_state(kept_elsewhere: frozenset[str], whole: bool) -> dict[str, Any]:
+    """What sqs.get_state gives, without copying every message first."""
+    queues = {}
+    for key, queue in sqs._queues.all_items():
+        own = [row for row in queue["messages"] if row["id"] not in kept_elsewhere]
+        queues[key] = {**queue, "messages": own if whole or len(own) <= FEW else []}
+    return {
+        "queues": AccountRegionScopedDict.from_dict(queues),
+        "queue_name_to_url": sqs._queue_name_to_url,
+    }
 
 
 def visible(queue: Queue) -> int:

@@ -110,8 +110,13 @@ def accept(world: World, block: Block, submission: Submission, mail: Mail, now: 
         tags={**submission.tags, **{name: [value] for name, value in mail.tags.items()}},
         tenant=submission.tenant.name if submission.tenant else "",
     )
-    journey = Journey(world, block, submission, mail, letter)
-    outcome = journey.begin()
+    _log(world, block, submission, mail, letter, Journey(world, block, submission, mail, letter).begin())
+    return letter.message_id
+
+
+def _log(
+    world: World, block: Block, submission: Submission, mail: Mail, letter: Letter, outcome: str
+) -> None:
     world.last_message += 1
     content = mail.content
     block.contents[content.id] = (
@@ -125,7 +130,7 @@ def accept(world: World, block: Block, submission: Submission, mail: Mail, now: 
         (
             world.last_message,
             letter.message_id,
-            now,
+            letter.at,
             submission.sender,
             ", ".join(mail.recipients),
             mail.recipients[0].lower(),
@@ -139,7 +144,6 @@ def accept(world: World, block: Block, submission: Submission, mail: Mail, now: 
             outcome,
         )
     )
-    return letter.message_id
 
 
 def counted(recipients: list[str]) -> int:

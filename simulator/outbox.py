@@ -150,11 +150,6 @@ class Outbox:
     def fed(self) -> list[str]:
         return list(self._fed)
 
-    def hand_over(self) -> None:
-        """The queues' own messages are saved: what they hold need not be kept here any more."""
-        self._store.drop_events(self._fed.values())
-        self._fed.clear()
-
     def _collect_due(self) -> None:
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:

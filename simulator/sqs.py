@@ -131,6 +131,6 @@ async def save_changes(world: World) -> None:
             continue
         world.bus.changed = False
         try:
-            world.bus.save(leave_out=world.outbox.fed())
+            world.bus.save(world.outbox.fed())
         except Exception:
             log.error("Topics and queues could not be saved.", exc_info=True)
