@@ -105,6 +105,8 @@ def run_foreground(
             if deadline is not None and time.monotonic() >= deadline:
                 break
             if until_idle and is_idle(app):
+                for job in JOBS:  # a pause of the last moment: SES is told of it, too
+                    run_job(app, job)
                 break
             stop.wait(0.5)
     finally:

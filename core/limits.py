@@ -86,6 +86,8 @@ def grant(session: Session, account_id: int, calls: Mapping[str, int], now: date
 
 def release(session: Session, replied: Mapping[str, datetime]) -> None:
     """Let go of what the calls held, a second after each one's reply."""
+    if not replied:
+        return
     statement = (
         update(RateGrant)
         .where(RateGrant.attempt == bindparam("of_attempt"))

@@ -20,17 +20,17 @@ def environment(app: App) -> dict[str, str]:
     }
 
 
-def start_work(app: App, *arguments: str) -> subprocess.Popen[bytes]:
+def start_work(app: App, *arguments: str, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "core", "work", *arguments],
         cwd=ROOT,
         env=environment(app),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=errors,
     )
 
 
 def work_until_idle(app: App, seconds: int = 150) -> None:
-    process = start_work(app, "--until-idle", "--seconds", str(seconds))
+    process = start_work(app, "--until-idle", "--seconds", str(seconds), errors=subprocess.PIPE)
     _, errors = process.communicate(timeout=seconds + 60)
     assert process.returncode == 0, errors.decode()[-3000:]

@@ -58,10 +58,14 @@ def reap_dead(app: App) -> str:
     dead = [name for name in busy if name is not None and _is_dead(workers.get(name), now - LEASE)]
     if not dead:
         return ""
+    lost_rows = (Message.status == MessageStatus.SENDING, Message.worker.in_(dead))
     with app.db.begin() as session:
+        # Their part of the rate is free again: what they had on its way has arrived by now.
+        attempts = session.scalars(select(Message.attempt).where(*lost_rows).distinct())
+        limits.release(session, {attempt: now for attempt in attempts if attempt is not None})
         lost = session.execute(
             update(Message)
-            .where(Message.status == MessageStatus.SENDING, Message.worker.in_(dead))
+            .where(*lost_rows)
             .values(
                 status=MessageStatus.UNKNOWN,
                 reason="The process that was sending it ended before SES's answer was written. "
