@@ -34,7 +34,7 @@ class Draft:
 
 
 def ask_content(choices: Sequence[SenderView]) -> Draft:
-    st.subheader("What it says")
+    st.subheader("What it says", anchor=False)
     name = st.text_input("Campaign name", key="campaign.new.name", placeholder="November newsletter")
     by_id = {view.sender.id: view for view in choices}
     sender = by_id[

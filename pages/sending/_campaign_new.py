@@ -49,7 +49,7 @@ def _compile(draft: Draft) -> CompiledContent | None:
 
 
 def _ask_recipients(used: frozenset[str]) -> Check | None:
-    st.subheader("Who gets it")
+    st.subheader("Who gets it", anchor=False)
     upload = st.file_uploader(
         "CSV file with one recipient per row",
         type=["csv", "txt"],
@@ -109,7 +109,7 @@ def _draw_create(
 
 
 def _draw_preview(draft: Draft, check: Check | None, fallbacks: Mapping[str, str]) -> None:
-    st.subheader("Preview")
+    st.subheader("Preview", anchor=False)
     if draft.missing():
         st.caption("The mail is shown here as soon as there is a name, a subject and a part.")
         return
