@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -40,12 +41,12 @@ def plumb(app: App) -> Account:
     plumbing = queue.create_event_queue(f"{app.settings.resource_prefix}-events")
     try:
         with one_wins("the AWS account"), app.db.begin() as session:
-            account = _platform_row(session, region, app)
+            account = _platform_row(session, region, app.now())
             account.aws_account_id = aws_account_id
             account.queue_url = plumbing.queue_url
             account.queue_arn = plumbing.queue_arn
             account.dead_letter_queue_url = plumbing.dead_letter_queue_url
-            _note(account, state, app)
+            _note(account, state, app.now())
     except Conflict:
         # Another process made the row in the same moment, from the same answers.
         if found := find_platform_account(app):
@@ -74,13 +75,13 @@ def get_account(session: Session, account_id: int) -> Account:
     raise NotFound("There is no such AWS account.")
 
 
-def _platform_row(session: Session, region: str, app: App) -> Account:
+def _platform_row(session: Session, region: str, at: datetime) -> Account:
     query = select(Account).where(Account.name == PLATFORM).with_for_update()
     if account := session.scalar(query):
         return account
-    account = Account(name=PLATFORM, region=region, created_at=app.now())
+    account = Account(name=PLATFORM, region=region, created_at=at)
     session.add(account)
-    audit.record(session, SYSTEM, "add account", PLATFORM, at=app.now(), region=region)
+    audit.record(session, SYSTEM, "add account", PLATFORM, at=at, region=region)
     return account
 
 
@@ -91,15 +92,15 @@ def _refresh(app: App, known: Account) -> bool:
         logger.warning("account %s was not refreshed: %s", known.name, e)
         return False
     with app.db.begin() as session:
-        _note(get_account(session, known.id), state, app)
+        _note(get_account(session, known.id), state, app.now())
     return True
 
 
-def _note(account: Account, state: AccountState, app: App) -> None:
+def _note(account: Account, state: AccountState, at: datetime) -> None:
     account.max_send_rate = state.max_send_rate
     account.max_24_hour_send = state.max_24_hour_send
     account.sent_last_24_hours = state.sent_last_24_hours
     account.production_access = state.production_access
     account.sending_enabled = state.sending_enabled
     account.enforcement_status = state.enforcement_status
-    account.checked_at = app.now()
+    account.checked_at = at

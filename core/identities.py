@@ -22,7 +22,7 @@ from core.errors import Conflict, InputError, NotFound, PostyardError, ProviderE
 from core.providers.base import IdentityState
 
 COOLDOWN_SECONDS = 30
-VERIFIED_EVERY_HOURS = 24.0
+VERIFIED_EVERY = timedelta(days=1)
 DUE_AT_ONCE = 10
 ACTIVE_CAMPAIGNS = (
     CampaignStatus.SENDING,
@@ -104,9 +104,10 @@ def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Iden
 def refresh_due(app: App) -> str:
     """Job: verify what is pending each verify_every_hours, what is verified each day; ten at a time, because
     SES answers about one such question a second."""
+    pending_every = timedelta(hours=app.settings.verify_every_hours)
     with app.db.read() as session:
-        due = [(identity.tenant_id, identity.id, identity.name) for identity in _due(session, app)]
-    checked = sum(_refresh(app, *each) for each in due)
+        due = _due(session, app.now(), pending_every)
+    checked = sum(_refresh(app, identity) for identity in due)
     return f"Checked {checked} of {len(due)} identities."
 
 
@@ -313,26 +314,23 @@ def _records(name: str, tokens: tuple[str, ...], zone: str) -> list[DnsRecord]:
     return [*dkim, spf, dmarc]
 
 
-def _due(session: Session, app: App) -> list[Identity]:
+def _due(session: Session, at: datetime, pending_every: timedelta) -> list[Identity]:
     last = func.coalesce(Identity.checked_at, Identity.created_at)
-    now = app.now()
-    pending_before = now - timedelta(hours=app.settings.verify_every_hours)
-    verified_before = now - timedelta(hours=VERIFIED_EVERY_HOURS)
     query = _live().where(
         Identity.verification_status != VerificationStatus.NOT_STARTED,
         or_(
-            and_(~Identity.verified_for_sending, last < pending_before),
-            and_(Identity.verified_for_sending, last < verified_before),
+            and_(~Identity.verified_for_sending, last < at - pending_every),
+            and_(Identity.verified_for_sending, last < at - VERIFIED_EVERY),
         ),
     )
     return list(session.scalars(query.order_by(last).limit(DUE_AT_ONCE)))
 
 
-def _refresh(app: App, tenant_id: int, identity_id: int, name: str) -> bool:
+def _refresh(app: App, due: Identity) -> bool:
     try:
-        verify_now(app, SYSTEM, tenant_id, identity_id)
+        verify_now(app, SYSTEM, due.tenant_id, due.id)
     except PostyardError as e:
-        logger.warning("identity %s was not checked: %s", name, e)
+        logger.warning("identity %s was not checked: %s", due.name, e)
         return False
     return True
 

@@ -12,7 +12,7 @@ import pytest
 from core.errors import ProviderError
 from core.providers.queue import SqsQueue
 from core.providers.ses_events import parse
-from tests.contract.test_ses_provider import REGION, mail, ready_to_send
+from tests.contract.ses_mail import REGION, mail, ready_to_send
 from tests.simulators import Simulator, free_port
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.db.states import BounceType, EventType
@@ -269,6 +269,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return record
 
 
+@settings(deadline=None)
 @given(mutated(), st.booleans())
 def test_a_damaged_record_is_read_or_unreadable(record: dict[str, Any], enveloped: bool) -> None:
     body = in_sns(record) if enveloped else json.dumps(record)
@@ -284,6 +285,7 @@ def test_a_damaged_record_is_read_or_unreadable(record: dict[str, Any], envelope
         assert isinstance(event.bounce_subtype, str | None)
 
 
+@settings(deadline=None)
 @given(st.text() | HOSTILE.map(json.dumps))
 def test_any_body_is_read_or_unreadable(body: str) -> None:
     try:
