@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import threading
 import time
@@ -84,6 +85,7 @@ class App:
         return _kept_secret(self.settings.data_dir / "secret_key").encode()
 
 
+@functools.cache  # asked for once per recipient
 def _kept_secret(path: Path) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.access import Action, Actor
 from core.app import App
 from core.audit import record as record_audit
-from core.content import compile_content
+from core.content import compile_content, field_name
 from core.db.models import Message
 from core.db.states import MessageStatus
 from core.errors import InputError, SendingPaused
@@ -37,7 +37,8 @@ def send(
     Raises InputError (address, content, suppressed, unverified sender), SendingPaused."""
     actor.must(Action.SEND_MESSAGE, tenant_id)
     address = valid_address(to)
-    compile_content(subject, html, text, {}).values(address, fields or {})
+    values = {field_name(name): value for name, value in (fields or {}).items()}
+    compile_content(subject, html, text, {}).values(address, values)
     now = app.now()
     with app.db.begin() as session:
         tenant = get_tenant(session, tenant_id)
@@ -58,7 +59,7 @@ def send(
             content_id=content.id,
             address=address,
             address_key=address.lower(),
-            fields=fields or {},
+            fields=values,
             status=MessageStatus.PENDING,
             created_by=actor.username,
             created_at=now,

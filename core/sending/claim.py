@@ -25,6 +25,7 @@ from core.providers.base import BulkEntry, BulkMail
 
 # SES takes 1 MB of JSON per call; what surrounds the entries is small.
 MAX_CALL_BYTES = 900_000
+UNSUBSCRIBE_FIELD = "unsubscribe_url"  # {{unsubscribe_url}} in a campaign's content
 MAY_SEND = (SendingStatus.ENABLED, SendingStatus.REINSTATED)
 
 
@@ -219,23 +220,31 @@ def _armable(
             refused[row.id] = (MessageStatus.SUPPRESSED, "The address is on the suppression list.")
             continue
         try:
-            values = content.values(row.address, row.fields)
+            link = _unsubscribe_link(app, work, row.id)
+            values = content.values(row.address, {**row.fields, UNSUBSCRIBE_FIELD: link})
         except MissingField as e:
             refused[row.id] = (MessageStatus.FAILED, str(e))
             continue
-        entries.append((row.id, BulkEntry(row.address, "", values, _headers(app, work, row.id))))
+        entries.append((row.id, BulkEntry(row.address, "", values, _headers(link))))
     for message_id, (status, reason) in refused.items():
         session.execute(update(Message).where(Message.id == message_id).values(status=status, reason=reason))
     return entries
 
 
-def _headers(app: App, work: Row[*tuple[Any, ...]], message_id: int) -> dict[str, str]:
-    """One-click unsubscribe (RFC 8058) on campaigns, when the installation can be reached from outside."""
+def _unsubscribe_link(app: App, work: Row[*tuple[Any, ...]], message_id: int) -> str | None:
+    """For campaigns, when the installation can be reached from outside."""
     if not app.settings.public_url or work.campaign_id is None:
-        return {}
+        return None
     token = suppressions.unsubscribe_token(app.secret_key(), work.tenant_id, message_id)
+    return f"{app.settings.public_url.rstrip('/')}/u/{token}"
+
+
+def _headers(unsubscribe_link: str | None) -> dict[str, str]:
+    """One-click unsubscribe (RFC 8058)."""
+    if unsubscribe_link is None:
+        return {}
     return {
-        "List-Unsubscribe": f"<{app.settings.public_url.rstrip('/')}/u/{token}>",
+        "List-Unsubscribe": f"<{unsubscribe_link}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
 

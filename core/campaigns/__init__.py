@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from core import audit, recipients, suppressions, templates
 from core.access import Action, Actor
 from core.app import App
+from core.campaigns.views import CampaignView, views_of
 from core.content import CompiledContent, MissingField, compile_content
 from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
@@ -22,6 +23,21 @@ from core.identities import get_identity
 from core.recipients import Recipient, Rejection
 from core.senders import get_sender
 from core.tenants import get_tenant
+
+__all__ = [
+    "CampaignView",
+    "Created",
+    "cancel",
+    "create",
+    "find_tenant_of",
+    "get_campaign",
+    "list_campaigns",
+    "list_messages",
+    "pause",
+    "resume",
+    "start",
+    "status",
+]
 
 ROWS_PER_INSERT = 2_000
 MAX_NAME = 200
@@ -51,28 +67,6 @@ class Created:
     duplicates: list[Rejection]
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignView:
-    """A campaign as people see it. `counts` has all ten message states and sums to the recipients.
-
-    `held_reason`: why a campaign that is SENDING does not move: tenant paused, account closed."""
-
-    campaign: Campaign
-    sender: Sender
-    identity: Identity
-    counts: dict[str, int]
-    held_reason: str | None = None
-
-    @property
-    def recipients(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def done(self) -> int:
-        """Recipients for whom nothing more will be tried."""
-        return self.recipients - self.counts["pending"] - self.counts["sending"]
-
-
 def create(
     app: App,
     actor: Actor,
@@ -96,7 +90,7 @@ def create(
     compiled = compile_content(subject, html, text, fallbacks or {})
     layout = recipients.inspect(csv, filename)
     checked = recipients.check(csv, layout, dict(mapping or {}))
-    accepted, incomplete = _with_all_fields(checked.accepted, compiled)
+    accepted, incomplete = _with_all_fields(checked.accepted, compiled, always_there(app))
     rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
     if not accepted:
         raise InputError(
@@ -185,14 +179,14 @@ def status(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign
     actor.must(Action.SEE_TENANT, tenant_id)
     with app.db.read() as session:
         get_campaign(session, tenant_id, campaign_id)
-        return _views(session, app.now(), tenant_id, campaign_id)[0]
+        return views_of(session, app.now(), tenant_id, campaign_id)[0]
 
 
 def list_campaigns(app: App, actor: Actor, tenant_id: int) -> list[CampaignView]:
     """Newest first."""
     actor.must(Action.SEE_TENANT, tenant_id)
     with app.db.read() as session:
-        return _views(session, app.now(), tenant_id)
+        return views_of(session, app.now(), tenant_id)
 
 
 def list_messages(
@@ -251,14 +245,19 @@ def _checked_name(name: str) -> str:
     return name
 
 
+def always_there(app: App) -> dict[str, str]:
+    """Merge fields every recipient of a campaign has, beside {{email}}; with an example of each."""
+    return {"unsubscribe_url": f"{app.settings.public_url}/u/…"} if app.settings.public_url else {}
+
+
 def _with_all_fields(
-    accepted: list[Recipient], compiled: CompiledContent
+    accepted: list[Recipient], compiled: CompiledContent, known: Mapping[str, str]
 ) -> tuple[list[Recipient], list[Rejection]]:
     """SES answers 200 when a field is missing and tells later: so nobody is stored who lacks one."""
     whole, incomplete = [], []
     for recipient in accepted:
         try:
-            compiled.values(recipient.address, recipient.fields)
+            compiled.values(recipient.address, {**known, **recipient.fields})
         except MissingField as e:
             incomplete.append(Rejection(recipient.line, recipient.address, str(e)))
         else:
@@ -350,48 +349,3 @@ def _move(
 
 def _not_possible(campaign: Campaign, verb: str) -> str:
     return f"“{campaign.name}” is {campaign.status}, so it cannot be {verb}. Reload to see its present state."
-
-
-def _views(
-    session: Session, now: datetime, tenant_id: int, campaign_id: int | None = None
-) -> list[CampaignView]:
-    query = select(Campaign, Sender, Identity, Tenant, Account)
-    query = query.join(Sender, Sender.id == Campaign.sender_id)
-    query = query.join(Identity, Identity.id == Sender.identity_id)
-    query = query.join(Tenant, Tenant.id == Campaign.tenant_id).join(Account, Account.id == Tenant.account_id)
-    query = query.where(Campaign.tenant_id == tenant_id).order_by(Campaign.id.desc())
-    counts = select(Message.campaign_id, Message.status, func.count()).group_by(
-        Message.campaign_id, Message.status
-    )
-    if campaign_id is None:
-        counts = counts.where(
-            Message.campaign_id.in_(select(Campaign.id).where(Campaign.tenant_id == tenant_id))
-        )
-    else:
-        query = query.where(Campaign.id == campaign_id)
-        counts = counts.where(Message.campaign_id == campaign_id)
-    by_campaign: dict[int | None, dict[str, int]] = {}
-    for of_campaign, state, count in session.execute(counts):
-        by_campaign.setdefault(of_campaign, {})[state] = count
-    return [
-        CampaignView(
-            campaign,
-            sender,
-            identity,
-            {state.value: by_campaign.get(campaign.id, {}).get(state, 0) for state in MessageStatus},
-            _held(campaign, tenant, account, now),
-        )
-        for campaign, sender, identity, tenant, account in session.execute(query)
-    ]
-
-
-def _held(campaign: Campaign, tenant: Tenant, account: Account, now: datetime) -> str | None:
-    if campaign.status != CampaignStatus.SENDING:
-        return None
-    if tenant.sending_status == SendingStatus.DISABLED:
-        return f"{tenant.name} is paused: {tenant.paused_reason}"
-    if not account.sending_enabled:
-        return "Amazon SES has paused sending for this account."
-    if account.closed_until is not None and account.closed_until > now:
-        return account.closed_reason
-    return None

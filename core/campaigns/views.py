@@ -1,0 +1,79 @@
+"""Views: campaigns as people see them, with the ten counts of their messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
+from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignView:
+    """A campaign as people see it. `counts` has all ten message states and sums to the recipients.
+
+    `held_reason`: why a campaign that is SENDING does not move: tenant paused, account closed."""
+
+    campaign: Campaign
+    sender: Sender
+    identity: Identity
+    counts: dict[str, int]
+    held_reason: str | None = None
+
+    @property
+    def recipients(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        """Recipients for whom nothing more will be tried."""
+        return self.recipients - self.counts["pending"] - self.counts["sending"]
+
+
+def views_of(
+    session: Session, now: datetime, tenant_id: int, campaign_id: int | None = None
+) -> list[CampaignView]:
+    query = select(Campaign, Sender, Identity, Tenant, Account)
+    query = query.join(Sender, Sender.id == Campaign.sender_id)
+    query = query.join(Identity, Identity.id == Sender.identity_id)
+    query = query.join(Tenant, Tenant.id == Campaign.tenant_id).join(Account, Account.id == Tenant.account_id)
+    query = query.where(Campaign.tenant_id == tenant_id).order_by(Campaign.id.desc())
+    counts = select(Message.campaign_id, Message.status, func.count()).group_by(
+        Message.campaign_id, Message.status
+    )
+    if campaign_id is None:
+        counts = counts.where(
+            Message.campaign_id.in_(select(Campaign.id).where(Campaign.tenant_id == tenant_id))
+        )
+    else:
+        query = query.where(Campaign.id == campaign_id)
+        counts = counts.where(Message.campaign_id == campaign_id)
+    by_campaign: dict[int | None, dict[str, int]] = {}
+    for of_campaign, state, count in session.execute(counts):
+        by_campaign.setdefault(of_campaign, {})[state] = count
+    return [
+        CampaignView(
+            campaign,
+            sender,
+            identity,
+            {state.value: by_campaign.get(campaign.id, {}).get(state, 0) for state in MessageStatus},
+            _held(campaign, tenant, account, now),
+        )
+        for campaign, sender, identity, tenant, account in session.execute(query)
+    ]
+
+
+def _held(campaign: Campaign, tenant: Tenant, account: Account, now: datetime) -> str | None:
+    if campaign.status != CampaignStatus.SENDING:
+        return None
+    if tenant.sending_status == SendingStatus.DISABLED:
+        return f"{tenant.name} is paused: {tenant.paused_reason}"
+    if not account.sending_enabled:
+        return "Amazon SES has paused sending for this account."
+    if account.closed_until is not None and account.closed_until > now:
+        return account.closed_reason
+    return None
