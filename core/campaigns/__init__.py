@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from core import audit, recipients, suppressions, templates
@@ -16,7 +16,7 @@ from core.access import Action, Actor
 from core.app import App
 from core.campaigns.views import CampaignView, views_of
 from core.content import CompiledContent, MissingField, compile_content
-from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
+from core.db.models import Campaign, Message
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.errors import Conflict, InputError, NotFound, SendingPaused
 from core.identities import get_identity
