@@ -113,6 +113,12 @@ def draw_reasons(view: CampaignView) -> None:
     """Why it stands still, when it does."""
     if view.held_reason:
         st.warning(f"Waiting: {escape(view.held_reason)}", icon=":material/hourglass:")
+    elif view.campaign.status == CampaignStatus.DRAFT and not view.identity.verified_for_sending:
+        st.warning(
+            f"{escape(view.identity.name)} is not verified: publish its DNS records and verify it under "
+            "Senders, then this campaign can be started.",
+            icon=":material/gpp_maybe:",
+        )
     elif view.campaign.status == CampaignStatus.BLOCKED:
         st.error(
             f"Blocked: {escape(view.campaign.status_reason or 'no reason is kept.')}", icon=":material/block:"

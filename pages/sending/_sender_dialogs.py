@@ -79,7 +79,7 @@ def _draw_buttons(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> N
 def verify_sender(app: App, actor: Actor, tenant: Tenant, sender_id: int) -> None:
     """Ask SES and DNS and say what came of it; a dialog that is open stays open."""
     identity = None
-    with report(rerun=False):
+    with st.spinner("Asking SES and DNS…"), report(rerun=False):
         identity = senders.verify_now(app, actor, tenant.id, sender_id)
     if identity is not None:
         flash(outcome(identity))

@@ -67,14 +67,16 @@ def _draw_table(waiting: bool) -> None:
             column.caption(label)
     for view in views[(page - 1) * PER_PAGE : page * PER_PAGE]:
         with st.container(border=True):
-            _draw_row(view)
+            if _draw_row(view):
+                dialogs.verify_sender(app, actor, tenant, view.sender.id)
     if pages > 1:
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             st.caption(f"Page {page} of {pages}", width="content")
             st.pagination(pages, key="senders.page")
 
 
-def _draw_row(view: SenderView) -> None:
+def _draw_row(view: SenderView) -> bool:
+    """True when it is to be verified now."""
     address, state, created, actions = st.columns(WIDTHS, vertical_alignment="center")
     with address, st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -87,40 +89,38 @@ def _draw_row(view: SenderView) -> None:
         draw_status(view.identity, app.now())
     created.text(moment(view.sender.created_at, tenant.timezone))
     with actions, st.container(horizontal=True, gap="small"):
-        _draw_actions(view)
+        return _draw_actions(view)
 
 
-def _draw_actions(view: SenderView) -> None:
+def _draw_actions(view: SenderView) -> bool:
     number = view.sender.id
     if st.button("DNS records", key=f"senders.records.{number}", icon=":material/dns:"):
         ask(dialogs.RECORDS, number)
         st.rerun()
     if not MAY_MANAGE:
-        return
-    if not view.identity.verified_for_sending and st.button(
-        "Verify now", key=f"senders.verify.{number}", icon=":material/sync:"
-    ):
-        dialogs.verify_sender(app, actor, tenant, number)
+        return False
+    verified = view.identity.verified_for_sending
+    verify = not verified and st.button("Verify now", key=f"senders.verify.{number}", icon=":material/sync:")
     with st.popover("", key=f"senders.more.{number}", icon=":material/more_vert:", help="More actions"):
-        _draw_more(view)
+        return _draw_more(view) or verify
 
 
-def _draw_more(view: SenderView) -> None:
+def _draw_more(view: SenderView) -> bool:
     number = view.sender.id
     if not view.sender.is_default and st.button(
         "Make default", key=f"senders.default.{number}", type="tertiary", icon=":material/star:"
     ):
         with report(f"{view.sender.address} is the default sender now."):
             senders.set_default(app, actor, tenant.id, number)
-    if view.identity.verified_for_sending and st.button(
+    again = view.identity.verified_for_sending and st.button(
         "Check again", key=f"senders.verify.{number}", type="tertiary", icon=":material/sync:"
-    ):
-        dialogs.verify_sender(app, actor, tenant, number)
+    )
     if MAY_REMOVE and st.button(
         "Delete", key=f"senders.delete.{number}", type="tertiary", icon=":material/delete:"
     ):
         ask(dialogs.DELETE, number)
         st.rerun()
+    return again
 
 
 def _draw_dialogs(views: list[SenderView]) -> None:
