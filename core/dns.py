@@ -10,16 +10,13 @@ from enum import StrEnum
 from typing import Any
 
 import dns.exception
-import dns.flags
-import dns.message
-import dns.name
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
 from core.errors import ConfigurationError
 
-TIMEOUT_SECONDS = 3.0  # of one look-up, whatever it takes
+TIMEOUT_SECONDS = 3.0  # of one question, whatever it takes
 PARALLEL = 8
 
 
@@ -85,7 +82,7 @@ class Resolver:
         self._fixed = _resolver([_nameserver(server) for server in servers.split(",") if server.strip()])
 
     def lookup(self, name: str, type: str) -> Answer:
-        """Never raises; takes TIMEOUT_SECONDS at most for each of: finding the servers, asking them."""
+        """Never raises; ends within 10 seconds, 3 where the servers are given."""
         try:
             resolver = self._fixed or _authoritative(name)
             found = resolver.resolve(name, type, search=False, lifetime=TIMEOUT_SECONDS)
@@ -168,19 +165,18 @@ def _written(record: Any) -> str:
 def _authoritative(name: str) -> dns.resolver.Resolver:
     """A resolver of the servers that hold the name's zone; the system's when they cannot be found."""
     system = dns.resolver.Resolver()
-    system.lifetime = TIMEOUT_SECONDS
     try:
         zone = dns.resolver.zone_for_name(name, resolver=system, lifetime=TIMEOUT_SECONDS)
-        servers = [str(server.target) for server in system.resolve(zone, "NS", search=False)]
-        addresses = [str(found) for server in servers[:3] for found in _addresses(server, system)]
+        servers = [str(record.target) for record in system.resolve(zone, "NS", search=False, lifetime=2.0)]
     except dns.exception.DNSException:
         return system
+    addresses = [address for server in sorted(servers)[:2] for address in _addresses(server, system)]
     return _resolver([dns.nameserver.Do53Nameserver(address) for address in addresses]) or system
 
 
 def _addresses(server: str, system: dns.resolver.Resolver) -> list[str]:
     try:
-        return [str(found) for found in system.resolve(server, "A", search=False)]
+        return [str(record) for record in system.resolve(server, "A", search=False, lifetime=1.0)]
     except dns.exception.DNSException:
         return []
 

@@ -71,6 +71,7 @@ def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Iden
     """Ask SES and the domain's DNS and keep what they say: the one function behind button, job and command
     line. Conflict within COOLDOWN_SECONDS of the last time, whoever asked then."""
     actor.must(Action.MANAGE_SENDERS, tenant_id)
+    resolver = dns.Resolver(app.settings.dns_servers)
     identity, tenant, region = _begin_check(app, tenant_id, identity_id)
     try:
         state = _ask_ses(app, tenant, region, identity.name)
@@ -82,7 +83,7 @@ def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Iden
         if identity.type == DOMAIN
         else []
     )
-    findings = dns.judge(wanted, dns.Resolver(app.settings.dns_servers))
+    findings = dns.judge(wanted, resolver)
     with one_wins(identity.name), app.db.begin() as session:
         identity = get_identity(session, tenant_id, identity_id)
         before = identity.verification_status

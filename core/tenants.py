@@ -233,7 +233,7 @@ def _step(what: str) -> Iterator[None]:
     try:
         yield
     except ProviderError as e:
-        e.args = (f"The tenant is not complete: {what} could not be made. {e} Then repeat.",)
+        e.args = (f"The tenant is not complete: {what} could not be made. {e} Repeat to go on.",)
         raise
 
 
