@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import signal
 import socket
@@ -66,6 +67,10 @@ class Simulator:
         }
 
     def command(self) -> list[str]:
+        if not all(importlib.util.find_spec(name) for name in ("simulator", "ministack")):
+            raise ConfigurationError(
+                "The simulator is not installed here. Run: make install (or pip install 'postyard[local]')"
+            )
         where = ["--data", str(self.data), "--port", str(self.port), "--dns-port", str(self.dns_port)]
         return [sys.executable, "-m", "simulator", *where, "--host", HOST]
 
@@ -139,7 +144,7 @@ def run(data: Path, port: int, *, demo: bool, as_json: bool) -> int:
         return 0
     except (ConfigurationError, PostyardError) as e:
         click.echo(f"Error: {e}", err=True)
-        return 1
+        return 2
     return 0
 
 
@@ -293,9 +298,11 @@ class _Children:
 
     def watch(self) -> None:
         """Stay until told to end, or until a child dies: ConfigurationError says which and why."""
-        with contextlib.suppress(_Ended):
+        try:
             while True:
                 self._check()
+        except _Ended:
+            click.echo("Ending everything ...", err=True)
 
     def _check(self) -> None:
         for name, process in self._running.items():

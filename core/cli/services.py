@@ -17,7 +17,7 @@ import core.up
 from core import jobs, logs
 from core.access import Actor
 from core.app import App, build_app
-from core.cli.operation import Answer, answering, operation, show
+from core.cli.operation import Answer, answering, faults_as_sentences, operation, show
 from core.db import migrate as migrations
 from core.settings import Settings
 
@@ -60,11 +60,13 @@ def migrate() -> Answer:
 def simulator(data: Path, port: int, as_json: bool) -> None:
     """Run the SES simulator alone; prints first the variables that make boto3 and Postyard use it."""
     place = core.up.Simulator(data.absolute(), port, port + 2)
+    with faults_as_sentences(as_json):
+        command = place.command()
     lines = "\n".join(f"export {name}={value}" for name, value in place.environment().items())
     show(Answer(place.environment(), lines), as_json=as_json)
     sys.stdout.flush()
     os.chdir(core.up.ROOT)
-    os.execv(sys.executable, place.command())
+    os.execv(sys.executable, command)
 
 
 @click.command()

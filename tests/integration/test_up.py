@@ -127,7 +127,7 @@ def test_it_starts_everything_and_ctrl_c_ends_everything(start: Start, tmp_path:
 
     first.send_signal(signal.SIGINT)
     _, errors = first.communicate(timeout=60)
-    assert (first.returncode, errors) == (0, "")
+    assert (first.returncode, errors) == (0, "Ending everything ...\n")
     assert nothing_listens(port)
 
     # A second start keeps what was there: nobody gets a password again.
@@ -149,7 +149,7 @@ def test_a_child_that_dies_is_named_and_the_others_end(start: Start, tmp_path: P
     os.kill(scheduler, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert errors.startswith("Error: The scheduler ended by itself (signal 9)")
     assert "scheduler.log" in errors
     assert nothing_listens(port)
@@ -177,7 +177,7 @@ def test_a_second_one_on_the_same_directory_is_refused(start: Start) -> None:
     second = start(second_port, "--no-demo")
     _, errors = second.communicate(timeout=30)
 
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert "already running" in errors
     assert first.poll() is None
 
@@ -192,10 +192,36 @@ def test_a_busy_port_is_named_before_anything_starts(
         process = start(port)
         _, errors = process.communicate(timeout=30)
 
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert f"Port {port + offset} ({name}) is in use" in errors
     assert "--port" in errors
     assert list((tmp_path / "var" / "logs").iterdir()) == []
+
+
+def test_the_simulator_runs_alone_and_says_how_to_use_it(tmp_path: Path) -> None:
+    port = four_free_ports()
+    arguments = ["simulator", "--data", str(tmp_path), "--port", str(port), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core", *arguments],
+        cwd=tmp_path, env=clean_environment() | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    with process:
+        try:
+            assert process.stdout is not None
+            variables = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+            assert variables["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{port}"
+            assert variables["POSTYARD_DNS_SERVERS"] == f"127.0.0.1:{port + 2}"
+            wait_until(lambda: is_up(f"{variables['AWS_ENDPOINT_URL']}/_sim/health"))
+        finally:
+            process.terminate()
+
+
+def is_up(url: str) -> bool:
+    try:
+        return answers(url) == 200
+    except OSError:
+        return False
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -206,6 +232,6 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=30,
     )  # fmt: skip
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "--data" in result.stderr
     assert "Traceback" not in result.stderr
