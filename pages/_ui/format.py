@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
+# What markdown, or Streamlit's additions to it (:red[…], :icon:, $…$), would take for a sign; and, where a
+# text begins, for a list, a heading or a rule.
+_SIGNS = re.compile(r"([\\`*_\[\]<>|~$]|:(?=\w))")
+_BEGINNING = re.compile(r"^(\d*)([#+=.)-])")
 _LINKED = re.compile(r"\S*@\S*|\S*://\S*|www\.\S+", re.IGNORECASE)
 NOTHING = "–"
 
@@ -98,15 +101,16 @@ def all_statuses() -> list[Status]:
 
 
 def escape(value: str) -> str:
-    """Text of anybody's as markdown that shows exactly it: no links, images, colours or formulas."""
+    """Text of anybody's as one line of markdown that shows just it: no links, images, colours, formulas."""
+    text = " ".join(value.split())
     parts: list[str] = []
     position = 0
-    for match in _LINKED.finditer(value):
-        parts.append(_MARKDOWN.sub(r"\\\1", value[position : match.start()]))
+    for match in _LINKED.finditer(text):
+        parts.append(_SIGNS.sub(r"\\\1", text[position : match.start()]))
         parts.append(_as_code(match.group()))  # an address would become a mailto link, whatever is escaped
         position = match.end()
-    parts.append(_MARKDOWN.sub(r"\\\1", value[position:]))
-    return "".join(parts)
+    parts.append(_SIGNS.sub(r"\\\1", text[position:]))
+    return _BEGINNING.sub(r"\1\\\2", "".join(parts))
 
 
 def _as_code(value: str) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 from core import reports
 from core.access import Action, Actor
 from core.app import App
+from core.db.states import SendingStatus
 from core.reports import Counts, TenantToday
 from pages._ui import format
 from pages._ui.numbers import delivered, metrics
@@ -30,7 +31,7 @@ FIXED_ON = (
 
 
 def main(app: App, actor: Actor) -> None:
-    tenants = reports.overview(app, actor)
+    tenants = sorted(reports.overview(app, actor), key=_first)
     if not tenants:
         _first_steps(actor)
         return
@@ -38,7 +39,7 @@ def main(app: App, actor: Actor) -> None:
     _totals(tenants)
     _needs_a_hand(actor, tenants)
     st.subheader("Tenants today", anchor=False)
-    for tenant in sorted(tenants, key=_first)[:CARDS]:
+    for tenant in tenants[:CARDS]:
         _card(tenant)
     if len(tenants) > CARDS:
         _all(tenants)
@@ -88,8 +89,10 @@ def _worry(actor: Actor, n: int, tenant: TenantToday, sentence: str) -> None:
             _link(f"pages/{fixing[1]}.py", fixing[2], tenant)
 
 
-def _first(tenant: TenantToday) -> tuple[bool, int, str]:
-    return not tenant.what_needs_a_hand, -tenant.today.sent, tenant.tenant.name
+def _first(tenant: TenantToday) -> tuple[bool, bool, int, str]:
+    """Paused ones, then those that need a hand, then by volume."""
+    paused = tenant.tenant.sending_status == SendingStatus.DISABLED
+    return not paused, not tenant.what_needs_a_hand, -tenant.today.sent, tenant.tenant.name
 
 
 def _card(tenant: TenantToday) -> None:

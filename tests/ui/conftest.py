@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core import access, users
 from core.access import Role
 from core.app import App, build_app
-from core.db.models import User
+from core.db.models import Account, Tenant, User
 from core.settings import Settings
 from pages._ui import runtime
 from pages._ui.session import TOKEN
@@ -92,16 +92,41 @@ def people(bare_app: App) -> Callable[..., User]:
 def console(bare_app: App) -> Console:
     """Open Home.py as somebody who was made with `people`, or as a stranger (None)."""
 
-    def open_home(user: User | None, **query: str) -> AppTest:
+    def open_home(user: User | None, state: dict[str, str] | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(ROOT / "Home.py", default_timeout=30)
         if user is not None:
             ticket = users.issue_ticket(bare_app, user.id)
             at.session_state[TOKEN] = users.redeem_ticket(bare_app, ticket, None, None)
+        for name, value in (state or {}).items():
+            at.session_state[name] = value
         for name, value in query.items():
             at.query_params[name] = value
         return at.run()
 
     return open_home
+
+
+@pytest.fixture
+def two_tenants(bare_app: App) -> None:
+    make_tenants(bare_app, "acme", "globex")
+
+
+def make_tenants(app: App, *slugs: str) -> None:
+    """Rows alone, as if they had been set up in SES: for pages that only read."""
+    with app.db.begin() as session:
+        account = Account(name="platform", region="ap-southeast-1", created_at=app.now())
+        session.add(account)
+        session.flush()
+        for slug in slugs:
+            session.add(
+                Tenant(
+                    account_id=account.id,
+                    slug=slug,
+                    name=slug.title(),
+                    created_at=app.now(),
+                    provisioned_at=app.now(),
+                )
+            )
 
 
 def open_page(at: AppTest, path: str) -> AppTest:

@@ -1,0 +1,173 @@
+"""Overview and Tenants: numbers of the day, what needs a hand, pausing, resuming, adding and repairing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+from streamlit.testing.v1 import AppTest
+
+from core import audit, tenants
+from core.access import Actor, Role
+from core.app import App
+from core.db.models import DailyCount, Tenant, User
+from tests.conftest import Cast
+from tests.simulators import Simulator
+from tests.ui.conftest import Console, make_tenants, open_page, said
+
+People = Callable[..., User]
+TENANTS = "pages/operations/tenants.py"
+
+
+def count(app: App, slug: str, days_ago: int, **numbers: int) -> None:
+    with app.db.begin() as session:
+        tenant_id = session.scalar(select(Tenant.id).where(Tenant.slug == slug))
+        day = app.now().date() - timedelta(days=days_ago)
+        session.add(
+            DailyCount(tenant_id=tenant_id, day=day, campaign_id=0, recipient_domain="example.com", **numbers)
+        )
+
+
+def change(app: App, slug: str, **values: object) -> None:
+    with app.db.begin() as session:
+        session.execute(update(Tenant).where(Tenant.slug == slug).values(**values))
+
+
+def status_of(app: App, slug: str) -> str:
+    with app.db.read() as session:
+        return str(session.scalar(select(Tenant.sending_status).where(Tenant.slug == slug)))
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in reversed(at.metric)}
+
+
+# Overview
+
+
+def test_with_nothing_sent_one_is_told_where_to_begin(console: Console, people: People) -> None:
+    assert "Nothing is sent yet" in said(console(people("dora", Role.OPERATOR)))
+    assert "No tenant is assigned to you" in said(console(people("carol", Role.ANALYST)))
+
+
+def test_the_day_is_summed_over_the_tenants_one_sees(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    count(bare_app, "acme", 0, sent=1000, delivered=900, permanent_bounces=20, complaints=1)
+    count(bare_app, "globex", 0, sent=234, delivered=200)
+    count(bare_app, "acme", 3, sent=50, delivered=50)
+    every = metrics(console(people("dora", Role.OPERATOR)))
+    assert (every["Sent"], every["Bounce rate"], every["Complaint rate"]) == ("1,234", "1.79 %", "0.091 %")
+    own = console(people("bob", Role.ACCOUNT_MANAGER, "acme"))
+    assert metrics(own)["Sent"] == "1,000"
+    assert "Globex" not in said(own)
+
+
+def test_a_paused_tenant_needs_a_hand_and_comes_first(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    change(bare_app, "globex", sending_status="DISABLED", paused_by="maria", paused_reason="a *bought* list")
+    text = said(console(people("dora", Role.OPERATOR)))
+    assert r"Sending is paused by maria: a \*bought\* list" in text
+    assert text.index("**Globex**") < text.index("**Acme**")
+
+
+def test_many_tenants_are_read_as_a_table(console: Console, people: People, bare_app: App) -> None:
+    make_tenants(bare_app, *[f"t{n}" for n in range(9)])
+    at = console(people("dora", Role.OPERATOR))
+    assert not at.exception
+    assert len(at.dataframe[0].value) == 9
+
+
+# Tenants
+
+
+def test_pausing_asks_for_a_reason_and_resuming_too(
+    console: Console, people: People, app: App, cast: Cast, root: Actor
+) -> None:
+    at = open_page(console(people("dora", Role.OPERATOR), tenant="acme"), TENANTS)
+    at.button("tenants.pause").click().run()
+    at.button("confirm.yes").click().run()
+    assert "say it in a few words" in said(at)
+    assert status_of(app, "acme") == "ENABLED"
+    at.text_input("confirm.reason").input("complaints from example.org")
+    at.button("confirm.yes").click().run()
+    assert "Acme Retail is paused" in said(at)
+    assert status_of(app, "acme") == "DISABLED"
+    assert status_of(app, "globex") == "ENABLED"
+    at.button("tenants.resume").click().run()
+    at.text_input("confirm.reason").input("list cleaned")
+    at.button("confirm.yes").click().run()
+    assert status_of(app, "acme") == "ENABLED"
+    assert [entry.action for entry in audit.list_entries(app, root)][:2] == ["resume tenant", "pause tenant"]
+
+
+def test_cancelling_pauses_nothing(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    at = open_page(console(people("dora", Role.OPERATOR), tenant="acme"), TENANTS)
+    at.button("tenants.pause").click().run()
+    at.button("confirm.cancel").click().run()
+    assert "confirm.yes" not in {button.key for button in at.button}
+    assert status_of(bare_app, "acme") == "ENABLED"
+
+
+@pytest.mark.parametrize(
+    ("role", "offered"),
+    [
+        (Role.OPERATOR, {"tenants.add", "tenants.pause", "tenants.repair"}),
+        (Role.ACCOUNT_MANAGER, {"tenants.pause"}),
+        (Role.ANALYST, set()),
+    ],
+)
+def test_a_role_is_offered_what_it_may_do(
+    console: Console, people: People, two_tenants: None, role: Role, offered: set[str]
+) -> None:
+    assigned = ("acme",) if role != Role.OPERATOR else ()
+    at = open_page(console(people("dora", role, *assigned)), TENANTS)
+    assert {button.key for button in at.button} - {"sign_out"} == offered
+
+
+def test_a_manager_who_paused_may_not_resume(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    change(bare_app, "acme", sending_status="DISABLED", paused_by="postyard", paused_reason="bounces")
+    at = open_page(console(people("bob", Role.ACCOUNT_MANAGER, "acme")), TENANTS)
+    assert "Paused by postyard" in said(at)
+    assert {button.key for button in at.button} == {"sign_out"}
+
+
+def test_an_added_tenant_is_set_up_and_shown(console: Console, people: People, app: App) -> None:
+    at = add(open_page(console(people("dora", Role.OPERATOR)), TENANTS), "Acme Retail", "acme")
+    assert "Acme Retail is set up in SES" in said(at)
+    assert at.sidebar.selectbox[0].value == "acme"
+    at = add(at, "Another", "acme")
+    assert "acme" in "".join(error.value for error in at.error)
+    at = add(at, "Another", "Not A Slug")
+    assert at.error
+    assert status_of(app, "acme") == "ENABLED"
+
+
+def test_what_ses_refused_half_way_is_repaired_by_a_button(
+    console: Console, people: People, app: App, simulator: Simulator
+) -> None:
+    simulator.faults({"kind": "error", "operation": "CreateConfigurationSet", "times": 0, "status": 500})
+    at = open_page(console(people("dora", Role.OPERATOR)), TENANTS)
+    at = add(at, "Acme Retail", "acme")
+    assert at.error
+    simulator.faults()
+    at = open_page(console(people("erin", Role.OPERATOR), tenant="acme"), TENANTS)
+    assert "repair it" in said(at)
+    at.button("tenants.repair").click().run()
+    assert "Acme Retail is complete in SES" in said(at)
+    assert tenants.get_by_slug(app, Actor("root", Role.ADMIN), "acme").provisioned_at is not None
+
+
+def add(at: AppTest, name: str, slug: str) -> AppTest:
+    if "tenants.new.save" not in {button.key for button in at.button}:
+        at.button("tenants.add").click().run()
+    at.text_input("tenants.new.name").input(name)
+    at.text_input("tenants.new.slug").input(slug)
+    return at.button("tenants.new.save").click().run()
