@@ -112,7 +112,7 @@ def _draw_consequences(session: Session, done: Finished) -> None:
             limits.close(session, done.call.account_id, until=done.replied_at + pause, reason=reason)
         elif result.outcome is Outcome.PAUSED:
             _stop(session, done.call, CampaignStatus.BLOCKED, result.reason or result.code)
-            if "ACCOUNT" in result.code.upper():
+            if result.account_wide:
                 session.execute(
                     update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
                 )
