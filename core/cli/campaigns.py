@@ -91,16 +91,19 @@ def _check(
     compiled = content.compile_content(given["subject"], html, text, pairs("--fallback", given["fallbacks"]))
     layout = recipients.inspect(csv.read_bytes(), csv.name)
     checked = recipients.check(csv.read_bytes(), layout, pairs("--map", columns))
-    incomplete = list(_incomplete(checked.accepted, compiled))
+    incomplete = list(_incomplete(app, checked.accepted, compiled))
     rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
     head = f"{layout.encoding}, columns separated by {layout.delimiter!r}. Nothing stored. "
     return _counted(None, head, len(checked.accepted) - len(incomplete), rejected, checked.duplicates)
 
 
-def _incomplete(accepted: Sequence[Recipient], compiled: content.CompiledContent) -> Iterator[Rejection]:
+def _incomplete(
+    app: App, accepted: Sequence[Recipient], compiled: content.CompiledContent
+) -> Iterator[Rejection]:
+    known = core.campaigns.always_there(app)
     for recipient in accepted:
         try:
-            compiled.values(recipient.address, recipient.fields)
+            compiled.values(recipient.address, known | recipient.fields)
         except content.MissingField as e:
             yield Rejection(recipient.line, recipient.address, str(e))
 
