@@ -15,19 +15,21 @@ from core import audit, recipients, suppressions, templates
 from core.access import Action, Actor
 from core.app import App
 from core.campaigns.views import CampaignView, views_of
-from core.content import CompiledContent, MissingField, compile_content
+from core.content import MissingField, compile_content
 from core.db.models import Campaign, Message
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.errors import Conflict, InputError, NotFound, SendingPaused
 from core.identities import get_identity
-from core.recipients import Recipient, Rejection
+from core.recipients import Checked, Recipient, Rejection
 from core.senders import get_sender
 from core.tenants import get_tenant
 
 __all__ = [
     "CampaignView",
     "Created",
+    "always_there",
     "cancel",
+    "check",
     "create",
     "find_tenant_of",
     "get_campaign",
@@ -87,11 +89,8 @@ def create(
     Raises InputError when the list or content cannot be used; nothing is stored then."""
     actor.must(Action.DRAFT_CAMPAIGN, tenant_id)
     name = _checked_name(name)
-    compiled = compile_content(subject, html, text, fallbacks or {})
-    layout = recipients.inspect(csv, filename)
-    checked = recipients.check(csv, layout, dict(mapping or {}))
-    accepted, incomplete = _with_all_fields(checked.accepted, compiled, always_there(app))
-    rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
+    checked = _checked(app, subject, html, text, fallbacks, csv, filename, mapping)
+    accepted, rejected = checked.accepted, checked.rejected
     if not accepted:
         raise InputError(
             f"No row of the list can be used, so there is no campaign. First fault: {_first_fault(rejected)}"
@@ -121,6 +120,24 @@ def create(
             name=name, accepted=len(accepted), rejected=len(rejected), duplicates=len(checked.duplicates),
         )  # fmt: skip
         return Created(campaign.id, len(accepted), rejected, checked.duplicates)
+
+
+def check(
+    app: App,
+    actor: Actor,
+    tenant_id: int,
+    *,
+    subject: str,
+    html: str,
+    text: str = "",
+    fallbacks: dict[str, str] | None = None,
+    csv: bytes,
+    filename: str = "",
+    mapping: Mapping[str, str] | None = None,
+) -> Checked:
+    """What `create` would take and leave out; stores nothing. Raises InputError as `create` does."""
+    actor.must(Action.DRAFT_CAMPAIGN, tenant_id)
+    return _checked(app, subject, html, text, fallbacks, csv, filename, mapping)
 
 
 def start(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> CampaignView:
@@ -250,19 +267,31 @@ def always_there(app: App) -> dict[str, str]:
     return {"unsubscribe_url": f"{app.settings.public_url}/u/…"} if app.settings.public_url else {}
 
 
-def _with_all_fields(
-    accepted: list[Recipient], compiled: CompiledContent, known: Mapping[str, str]
-) -> tuple[list[Recipient], list[Rejection]]:
-    """SES answers 200 when a field is missing and tells later: so nobody is stored who lacks one."""
+def _checked(
+    app: App,
+    subject: str,
+    html: str,
+    text: str,
+    fallbacks: dict[str, str] | None,
+    csv: bytes,
+    filename: str,
+    mapping: Mapping[str, str] | None,
+) -> Checked:
+    """The list against the content. SES answers 200 when a field is missing and tells later, so whoever lacks
+    one is rejected here."""
+    compiled = compile_content(subject, html, text, fallbacks or {})
+    checked = recipients.check(csv, recipients.inspect(csv, filename), dict(mapping or {}))
+    known = always_there(app)
     whole, incomplete = [], []
-    for recipient in accepted:
+    for recipient in checked.accepted:
         try:
             compiled.values(recipient.address, {**known, **recipient.fields})
         except MissingField as e:
             incomplete.append(Rejection(recipient.line, recipient.address, str(e)))
         else:
             whole.append(recipient)
-    return whole, incomplete
+    rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
+    return Checked(whole, rejected, checked.duplicates, checked.padded)
 
 
 def _first_fault(rejected: list[Rejection]) -> str:

@@ -22,7 +22,8 @@ class CampaignView:
     sender: Sender
     identity: Identity
     counts: dict[str, int]
-    held_reason: str | None = None
+    held_reason: str | None
+    account_rate: float  # recipients per second that its account allows
 
     @property
     def recipients(self) -> int:
@@ -62,6 +63,7 @@ def views_of(
             identity,
             {state.value: by_campaign.get(campaign.id, {}).get(state, 0) for state in MessageStatus},
             _held(campaign, tenant, account, now),
+            account.max_send_rate,
         )
         for campaign, sender, identity, tenant, account in session.execute(query)
     ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 import core.campaigns
-from core import content, recipients, senders, tenants
-from core.access import Action, Actor
+from core import senders, tenants
+from core.access import Actor
 from core.app import App
 from core.cli.operation import Answer, file_argument, operation, pairs, read_text, table
 from core.db.states import MessageStatus
-from core.recipients import Recipient, Rejection
+from core.recipients import Rejection
 
 SHOWN_REJECTIONS = 20
 
@@ -83,29 +83,34 @@ def _create(
 
 
 def _check(
-    app: App, actor: Actor, tenant_id: int, *, sender: str, csv: Path, columns: Sequence[str], **given: Any
+    app: App,
+    actor: Actor,
+    tenant_id: int,
+    *,
+    sender: str,
+    subject: str,
+    html: Path,
+    text: Path | None,
+    csv: Path,
+    columns: Sequence[str],
+    fallbacks: Sequence[str],
+    **_name: str,
 ) -> Answer:
-    actor.must(Action.DRAFT_CAMPAIGN, tenant_id)
     senders.by_address(app, actor, tenant_id, sender)
-    html, text = read_text(given["html"]), read_text(given["text"])
-    compiled = content.compile_content(given["subject"], html, text, pairs("--fallback", given["fallbacks"]))
-    layout = recipients.inspect(csv.read_bytes(), csv.name)
-    checked = recipients.check(csv.read_bytes(), layout, pairs("--map", columns))
-    incomplete = list(_incomplete(app, checked.accepted, compiled))
-    rejected = sorted([*checked.rejected, *incomplete], key=lambda rejection: rejection.line)
-    head = f"{layout.encoding}, columns separated by {layout.delimiter!r}. Nothing stored. "
-    return _counted(None, head, len(checked.accepted) - len(incomplete), rejected, checked.duplicates)
-
-
-def _incomplete(
-    app: App, accepted: Sequence[Recipient], compiled: content.CompiledContent
-) -> Iterator[Rejection]:
-    known = core.campaigns.always_there(app)
-    for recipient in accepted:
-        try:
-            compiled.values(recipient.address, known | recipient.fields)
-        except content.MissingField as e:
-            yield Rejection(recipient.line, recipient.address, str(e))
+    checked = core.campaigns.check(
+        app,
+        actor,
+        tenant_id,
+        subject=subject,
+        html=read_text(html),
+        text=read_text(text),
+        fallbacks=pairs("--fallback", fallbacks),
+        csv=csv.read_bytes(),
+        filename=csv.name,
+        mapping=pairs("--map", columns),
+    )
+    head = "Nothing stored. "
+    return _counted(None, head, len(checked.accepted), checked.rejected, checked.duplicates)
 
 
 def _counted(

@@ -6,6 +6,7 @@ from core.reports.counts import Counts, DayRates
 from core.reports.health import Health, health
 from core.reports.messages import MessageStory, RecentEvent, find_messages, recent_events
 from core.reports.overview import TenantToday, overview
+from core.reports.pauses import Pause, pauses
 from core.reports.rates import CampaignRates, DomainRates, by_campaign, by_domain, rates
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DomainRates",
     "Health",
     "MessageStory",
+    "Pause",
     "RecentEvent",
     "TenantToday",
     "by_campaign",
@@ -22,6 +24,7 @@ __all__ = [
     "find_messages",
     "health",
     "overview",
+    "pauses",
     "rates",
     "recent_events",
 ]

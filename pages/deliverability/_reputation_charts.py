@@ -11,7 +11,7 @@ import streamlit as st
 
 from core import reputation
 from core.db.models import Tenant
-from core.reports import Counts, DayRates
+from core.reports import Counts, DayRates, Pause
 from core.reputation import Signal
 from pages._ui.charts import Limit, Mark, Point, rates, volumes
 from pages._ui.format import local
@@ -24,19 +24,20 @@ def total(days: Sequence[DayRates]) -> Counts:
     return Counts(**{name: reduce(add, (getattr(day.counts, name) for day in days), 0) for name in names})
 
 
-def draw_charts(days: Sequence[DayRates], since: date, tenant: Tenant) -> None:
+def draw_charts(days: Sequence[DayRates], since: date, tenant: Tenant, pauses: Sequence[Pause]) -> None:
     """`days` begin WINDOW_DAYS before `since`, so that the first point that is shown has its whole week."""
     weeks = [
         (day.day, total(days[max(0, i - WINDOW_DAYS + 1) : i + 1]))
         for i, day in enumerate(days)
         if day.day >= since
     ]
+    marks = [Mark(local(pause.paused_at, tenant.timezone), "Paused") for pause in pauses]
     left, right = st.columns(2)
     with left, st.container(border=True):
         st.subheader("Bounce rate", anchor=False)
         st.caption("Permanent bounces per message with an outcome, 7 days together")
         _draw_rate(
-            weeks, lambda counts: counts.bounce_rate, _limits(Signal.BOUNCE), tenant, "reputation.bounces", 0
+            weeks, lambda counts: counts.bounce_rate, _limits(Signal.BOUNCE), marks, "reputation.bounces", 0
         )
     with right, st.container(border=True):
         st.subheader("Complaint rate", anchor=False)
@@ -45,7 +46,7 @@ def draw_charts(days: Sequence[DayRates], since: date, tenant: Tenant) -> None:
             weeks,
             lambda counts: counts.complaint_rate,
             _limits(Signal.COMPLAINT),
-            tenant,
+            marks,
             "reputation.complaints",
             2,
         )
@@ -59,12 +60,12 @@ def _draw_rate(
     weeks: Sequence[tuple[date, Counts]],
     rate: Callable[[Counts], float | None],
     limits: Sequence[Limit],
-    tenant: Tenant,
+    marks: Sequence[Mark],
     key: str,
     digits: int,
 ) -> None:
     points = [Point(day, rate(counts)) for day, counts in weeks]
-    rates(points, limits=limits, marks=_pauses(tenant, weeks[0][0]), key=key, digits=digits)
+    rates(points, limits=limits, marks=marks, key=key, digits=digits)
 
 
 def _limits(signal: Signal) -> list[Limit]:
@@ -76,11 +77,6 @@ def _limits(signal: Signal) -> list[Limit]:
         return [*lines, Limit(both, limit.pause, "stop")]
     lines.append(Limit(f"AWS may pause at {limit.aws_pause * 100:g} %", limit.aws_pause, "stop"))
     return [*lines, Limit(f"Postyard pauses at {limit.pause * 100:g} %", limit.pause, "stop")]
-
-
-def _pauses(tenant: Tenant, since: date) -> list[Mark]:
-    at = tenant.paused_at
-    return [Mark(local(at, tenant.timezone), "Paused")] if at is not None and at.date() >= since else []
 
 
 def _draw_volume(days: Sequence[DayRates]) -> None:

@@ -35,7 +35,7 @@ def draw() -> None:
         )
         return
     _draw_cards(shown, counts)
-    draw_charts(days, since, tenant)
+    draw_charts(days, since, tenant, reports.pauses(app, actor, tenant.id, since=since))
     _draw_tables(since, until)
     _draw_download(shown, since, until)
 

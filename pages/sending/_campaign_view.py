@@ -7,7 +7,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core import accounts, campaigns
+from core import campaigns
 from core.access import Action, Actor
 from core.app import App
 from core.campaigns import CampaignView
@@ -76,7 +76,7 @@ def _draw_dialogs(app: App, actor: Actor, tenant: Tenant, view: CampaignView) ->
     if asked(START) == number:
         confirm(
             "Start campaign",
-            _start_question(app, tenant, view),
+            _start_question(view),
             label="Start",
             act=lambda _: campaigns.start(app, actor, tenant.id, number),
             done=f"Started {name}.",
@@ -92,9 +92,8 @@ def _draw_dialogs(app: App, actor: Actor, tenant: Tenant, view: CampaignView) ->
         )
 
 
-def _start_question(app: App, tenant: Tenant, view: CampaignView) -> str:
-    with app.db.read() as session:
-        rate = accounts.get_account(session, tenant.account_id).max_send_rate
+def _start_question(view: CampaignView) -> str:
+    rate = view.account_rate
     waiting = view.counts["pending"]
     sender = view.sender
     from_line = f"{sender.display_name}, {sender.address}" if sender.display_name else sender.address

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
 
-from core import campaigns, senders, suppressions, tenants
+from core import campaigns, senders, sending, suppressions, tenants
 from core.access import Actor
 from core.app import App
 from core.db.models import Campaign, Content, Message, Sender
 from core.errors import Conflict, InputError, NotFound, PermissionDenied, PostyardError, SendingPaused
-from tests.campaigning import HTML, SUBJECT, TEXT, addresses, counts, csv_of, draft, started, view
+from tests.campaigning import (
+    HTML,
+    SUBJECT,
+    TEXT,
+    addresses,
+    counts,
+    csv_of,
+    draft,
+    send_until_idle,
+    started,
+    view,
+)
 from tests.conftest import DATA, Cast, verified_sender
 from tests.simulators import Simulator
 
@@ -188,3 +200,42 @@ def test_recipients_are_listed_page_by_page(app: App, cast: Cast, sender: Sender
     first = campaigns.list_messages(app, cast.bob, cast.acme.id, campaign_id, limit=3)
     rest = campaigns.list_messages(app, cast.bob, cast.acme.id, campaign_id, after_id=first[-1].id)
     assert [message.address for message in [*first, *rest]] == addresses(5)
+
+
+def test_checking_tells_what_creating_would_do_and_stores_nothing(
+    app: App, cast: Cast, sender: Sender
+) -> None:
+    csv = b"email,first_name\nanna@example.com,Anna\nnot-an-address,Ben\nANNA@example.com,Anna\n"
+    texts = {"subject": SUBJECT, "html": HTML, "text": TEXT, "filename": "people.csv"}
+    checked = campaigns.check(app, cast.bob, cast.acme.id, csv=csv, **texts)  # type: ignore[arg-type]
+    assert rows_stored(app)["campaigns"] == 0
+    created = create(app, cast.bob, cast, sender, csv)
+    assert (len(checked.accepted), checked.rejected) == (created.accepted, created.rejected)
+    with pytest.raises(PermissionDenied):
+        campaigns.check(app, cast.carol, cast.acme.id, csv=csv, **texts)  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        campaigns.check(app, cast.charlie, cast.acme.id, csv=csv, **texts)  # type: ignore[arg-type]
+
+
+def test_an_unsubscribe_link_stands_in_every_mail_of_a_reachable_installation(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    html = "<p>Hello {{first_name}}. <a href='{{unsubscribe_url}}'>No more mail</a></p>"
+    with pytest.raises(InputError, match="unsubscribe_url"):
+        create(app, cast.bob, cast, sender, csv_of(addresses(1)), html=html)
+    reachable = replace(
+        app, settings=app.settings.model_copy(update={"public_url": "https://out.acme-mail.io"})
+    )
+    created = create(reachable, cast.bob, cast, sender, csv_of(addresses(1)), html=html)
+    campaigns.start(reachable, cast.bob, cast.acme.id, created.campaign_id)
+    send_until_idle(reachable)
+    [mail] = simulator.messages()
+    link = mail["headers"]["List-Unsubscribe"].strip("<>")
+    assert link.startswith("https://out.acme-mail.io/u/")
+    assert f"<a href='{link}'>" in mail["html"]
+    assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    suppressions.unsubscribe(reachable, link.rpartition("/")[2])
+    with pytest.raises(InputError, match="suppression list"):
+        sending.send(
+            app, cast.bob, cast.acme.id, sender_id=sender.id, to=addresses(1)[0], subject="Hello", html="<p>Hi</p>"
+        )  # fmt: skip
