@@ -1,6 +1,9 @@
 """Numbers: what was sent today and came of it, each with the days before as a line.
 
-metrics(st.columns(4), today, [day.counts for day in days], border=True)
+    with numbers(4):
+        metrics(today, [day.counts for day in days], border=True)
+
+Rates are compared with the mean of the days before.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.reports import Counts
@@ -17,10 +21,13 @@ UNCHANGED = "no change"
 _Of = Callable[[Counts], float | None]
 
 
-def metrics(
-    columns: Sequence[DeltaGenerator], today: Counts, before: Sequence[Counts], *, border: bool
-) -> None:
-    """Four numbers of today, each with the days before as a line."""
+def numbers(columns: int) -> DeltaGenerator:
+    """A row of so many numbers; two of them side by side on a phone."""
+    return st.grid(columns, min_column_width=140)
+
+
+def metrics(today: Counts, before: Sequence[Counts], *, border: bool) -> None:
+    """Four numbers of today, into the caller's row."""
     shown: tuple[tuple[str, str, _Of, str], ...] = (
         ("Sent", format.count(today.sent), attrgetter("sent"), ""),
         ("Delivered", format.rate(delivered(today), 1), delivered, "normal"),
@@ -32,10 +39,10 @@ def metrics(
             "inverse",
         ),
     )
-    for column, (label, value, of, color) in zip(columns, shown, strict=False):
+    for label, value, of, color in shown:
         days = [of(counts) for counts in (*before, today)]
         delta = _change(days) if color else None
-        column.metric(
+        st.metric(
             label, value, delta, border=border, height="stretch", chart_type="area", chart_data=_line(days),
             delta_color="off" if delta in (None, UNCHANGED) else color,  # type: ignore[arg-type]
             delta_arrow="off" if delta == UNCHANGED else "auto",

@@ -12,6 +12,7 @@ from core.app import App
 from core.db.models import JobRun
 from core.reports import Health
 from pages._ui import format
+from pages._ui.numbers import numbers
 from pages._ui.runtime import begin
 from pages._ui.tables import chip, chips, empty, table
 
@@ -50,7 +51,7 @@ def _warnings(health: Health, now: datetime) -> None:
 def _numbers(health: Health, now: datetime) -> None:
     lag = format.duration(health.lag.seconds) if health.lag else "unknown"
     waiting = format.count(health.lag.waiting) if health.lag else "unknown"
-    with st.container(horizontal=True, key="health.numbers"):
+    with numbers(5):
         st.metric("Scheduler's last beat", format.ago(health.scheduler_beat_at, now), border=True)
         st.metric("Events' lag", lag, border=True, help="About how old the oldest event in the queue is.")
         st.metric("Events in the queue", waiting, border=True, help="As SQS estimates.")

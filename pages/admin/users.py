@@ -65,7 +65,8 @@ def _list(app: App, found: Sequence[User], standings: Mapping[int, Standing]) ->
         }
         for user in found
     ]
-    return pick(rows, key="users.list", columns={"Status": chips("Status")})
+    # The choice is a row's number: another list is another choice.
+    return pick(rows, key=f"users.list.{len(found)}", columns={"Status": chips("Status")})
 
 
 def _status(user: User) -> str:

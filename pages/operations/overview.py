@@ -12,7 +12,7 @@ from core.app import App
 from core.db.states import SendingStatus
 from core.reports import Counts, TenantToday
 from pages._ui import format
-from pages._ui.numbers import delivered, metrics
+from pages._ui.numbers import delivered, metrics, numbers
 from pages._ui.runtime import TENANT, begin
 from pages._ui.tables import badge, chip, chips, empty, rates, table
 
@@ -58,10 +58,10 @@ def _totals(tenants: Sequence[TenantToday]) -> None:
     today = [tenant.today for tenant in tenants]
     days = [[tenant.days[n].counts for tenant in tenants] for n in range(len(tenants[0].days))]
     queued = sum(tenant.queued for tenant in tenants)
-    columns = st.columns(5)
-    metrics(columns, _sum(today), [_sum(day) for day in days], border=True)
-    columns[4].metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
-                      help="Messages of started campaigns, and transactional mail.")  # fmt: skip
+    with numbers(5):
+        metrics(_sum(today), [_sum(day) for day in days], border=True)
+        st.metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
+                  help="Messages of started campaigns, and transactional mail.")  # fmt: skip
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:
@@ -107,7 +107,8 @@ def _card(tenant: TenantToday) -> None:
             if tenant.queued:
                 st.caption(f"{format.count(tenant.queued)} waiting", width="content")
             _link("pages/deliverability/reputation.py", "Reputation", tenant)
-        metrics(st.columns(4), tenant.today, [day.counts for day in tenant.days], border=False)
+        with numbers(4):
+            metrics(tenant.today, [day.counts for day in tenant.days], border=False)
 
 
 def _link(page: str, label: str, tenant: TenantToday) -> None:

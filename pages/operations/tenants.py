@@ -15,7 +15,7 @@ from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm, report, stop_asking
-from pages._ui.numbers import metrics
+from pages._ui.numbers import metrics, numbers
 from pages._ui.runtime import TENANT, begin, tenant_choice
 from pages._ui.tables import badge, chip, chips, pick, rates
 
@@ -127,9 +127,9 @@ def _paused(tenant: Tenant) -> None:
 
 
 def _numbers(today: TenantToday) -> None:
-    columns = st.columns(5)
-    metrics(columns, today.today, [day.counts for day in today.days], border=True)
-    columns[4].metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")
+    with numbers(5):
+        metrics(today.today, [day.counts for day in today.days], border=True)
+        st.metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")
 
 
 def _worries(today: TenantToday) -> None:

@@ -18,8 +18,9 @@ USERS, AUDIT, HEALTH = "pages/admin/users.py", "pages/admin/audit.py", "pages/ad
 
 
 def choose(at: AppTest, username: str) -> AppTest:
-    row = list(at.dataframe[0].value["Username"]).index(username)
-    at.session_state["users.list"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    names = list(at.dataframe[0].value["Username"])
+    row = names.index(username)
+    at.session_state[f"users.list.{len(names)}"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
     return at.run()
 
 
