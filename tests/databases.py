@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite files copied from a migrated one, PostgreSQL from a wheel that brings a server."""
+"""Databases for tests: SQLite files copied from a migrated one, PostgreSQL from a wheel."""
 
 from __future__ import annotations
 

@@ -237,5 +237,6 @@ def test_an_unsubscribe_link_stands_in_every_mail_of_a_reachable_installation(
     suppressions.unsubscribe(reachable, link.rpartition("/")[2])
     with pytest.raises(InputError, match="suppression list"):
         sending.send(
-            app, cast.bob, cast.acme.id, sender_id=sender.id, to=addresses(1)[0], subject="Hello", html="<p>Hi</p>"
+            app, cast.bob, cast.acme.id, sender_id=sender.id, to=addresses(1)[0],
+            subject="Hello", html="<p>Hi</p>",
         )  # fmt: skip
