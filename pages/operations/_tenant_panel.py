@@ -1,0 +1,117 @@
+"""One tenant: its state and the buttons that change it, the numbers of today, its setup in SES."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import tenants
+from core.access import Action, Actor
+from core.app import App
+from core.db.models import Tenant
+from core.db.states import SendingStatus
+from core.reports import TenantToday
+from pages._ui import format
+from pages._ui.actions import ask, asked, confirm, report
+from pages._ui.numbers import metrics, numbers
+from pages._ui.tables import badge
+
+
+def status_of(tenant: Tenant) -> str:
+    return tenant.sending_status if tenant.provisioned_at else "INCOMPLETE"
+
+
+def panel(app: App, actor: Actor, today: TenantToday) -> None:
+    tenant = today.tenant
+    with st.container(border=True, key="tenants.panel"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(format.escape(tenant.name), anchor=False, width="content")
+            badge(status_of(tenant))
+            if tenant.is_demo:
+                st.badge("Demo", color="violet", icon=":material/science:")
+            st.space("stretch")
+            _buttons(app, actor, tenant)
+        since = format.moment(tenant.created_at, tenant.timezone)
+        st.caption(
+            f"Tenant `{tenant.slug}` · configuration set `{tenant.configuration_set or format.NOTHING}` · "
+            f"since {since} · times in {format.escape(tenant.timezone)}"
+        )
+        _paused(tenant)
+        _numbers(today)
+        left, right = st.columns([3, 2])
+        with left:
+            _worries(today)
+        with right:
+            _setup(app, actor, tenant)
+
+
+def _buttons(app: App, actor: Actor, tenant: Tenant) -> None:
+    if tenant.sending_status == SendingStatus.DISABLED:
+        if actor.may(Action.RESUME_TENANT, tenant.id):
+            if st.button(
+                "Resume sending", icon=":material/play_circle:", type="primary", key="tenants.resume"
+            ):
+                ask("resume tenant", tenant.id)
+            if asked("resume tenant") == tenant.id:
+                confirm(
+                    f"Resume {format.escape(tenant.name)}",
+                    "Queued mail leaves at once, and its reputation is judged anew from now.",
+                    label="Resume sending", reason="What was put right",
+                    act=lambda reason: tenants.resume(app, actor, tenant.id, reason),
+                    done=f"{tenant.name} sends again.",
+                )  # fmt: skip
+    elif actor.may(Action.PAUSE_TENANT, tenant.id):
+        if st.button("Pause sending", icon=":material/pause_circle:", key="tenants.pause"):
+            ask("pause tenant", tenant.id)
+        if asked("pause tenant") == tenant.id:
+            confirm(
+                f"Pause {format.escape(tenant.name)}",
+                "Nothing more leaves, campaigns included, until somebody resumes it. Queued mail stays.",
+                label="Pause sending", reason="Reason",
+                act=lambda reason: tenants.pause(app, actor, tenant.id, reason),
+                done=f"{tenant.name} is paused.",
+            )  # fmt: skip
+
+
+def _paused(tenant: Tenant) -> None:
+    if tenant.sending_status != SendingStatus.DISABLED:
+        return
+    by, reason = format.escape(tenant.paused_by or "somebody"), format.escape(tenant.paused_reason or "")
+    st.warning(
+        f"Paused by {by}, {format.moment(tenant.paused_at, tenant.timezone)}: {reason}",
+        icon=":material/pause_circle:",
+    )
+
+
+def _numbers(today: TenantToday) -> None:
+    with numbers(5):
+        metrics(today.today, [day.counts for day in today.days], border=True)
+        st.metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")
+
+
+def _worries(today: TenantToday) -> None:
+    st.markdown("**What needs a hand**")
+    for sentence in today.what_needs_a_hand:
+        st.markdown(f":orange[:material/warning:] {format.escape(sentence)}")
+    if not today.what_needs_a_hand:
+        st.badge("All is well", color="green", icon=":material/check_circle:")
+
+
+def _setup(app: App, actor: Actor, tenant: Tenant) -> None:
+    st.markdown("**Setup in Amazon SES**")
+    steps = (
+        ("SES tenant", tenant.ses_tenant_arn),
+        ("Configuration set", tenant.configuration_set),
+        ("Event topic", tenant.topic_arn),
+        ("Events connected and associated", tenant.provisioned_at),
+        ("Pause or resume told to SES", tenant.ses_status_synced),
+    )
+    with st.container(horizontal=True):
+        for label, done in steps:
+            icon, color = (":material/check:", "green") if done else (":material/schedule:", "orange")
+            st.badge(label, color=color, icon=icon)  # type: ignore[arg-type]
+    if not actor.may(Action.CREATE_TENANT):
+        return
+    hint = "Walks the whole plan again: what is missing is made, what is there stays."
+    if st.button("Repair", icon=":material/build:", key="tenants.repair", help=hint):
+        with report(f"{tenant.name} is complete in SES."):
+            tenants.repair(app, actor, tenant.id)
