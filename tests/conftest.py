@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from core import access, senders, tenants
 from core.access import Actor, Role
-from core.app import App, build_app
+from core.app import App, AwsProviders, build_app
 from core.db import migrate
 from core.db.engine import Database
 from core.db.models import Sender, Tenant
@@ -76,10 +76,16 @@ def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) 
     return Settings.load(database_url=database_url, data_dir=tmp_path, **dns)
 
 
+@pytest.fixture(scope="session")
+def aws(simulator_process: Simulator) -> AwsProviders:
+    """boto3's clients, made once for all tests, as a process makes them once."""
+    return AwsProviders(Settings.load())
+
+
 @pytest.fixture
-def app(settings: Settings, simulator: Simulator) -> Iterator[App]:
+def app(settings: Settings, simulator: Simulator, aws: AwsProviders) -> Iterator[App]:
     """The product's own App: real database, real boto3, the simulator behind it."""
-    app = build_app(settings)
+    app = replace(build_app(settings), providers=aws)
     yield app
     app.db.dispose()
 
