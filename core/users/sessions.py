@@ -108,9 +108,9 @@ def _holder_of(session: Session, ticket: str, at: datetime) -> User:
     return user
 
 
-def find_sign_in(app: App, token: str) -> SignedIn | None:
+def find_sign_in(app: App, token: str, *, seen: bool = True) -> SignedIn | None:
     """Who holds the session, read anew: None when it is unknown, revoked, idle or old, or its user
-    disabled."""
+    disabled. `seen`: somebody clicked, so that it is not idle."""
     at = app.now()
     idle = timedelta(minutes=app.settings.session_idle_minutes)
     query = (
@@ -130,7 +130,7 @@ def find_sign_in(app: App, token: str) -> SignedIn | None:
             return None
         opened, user = row
         actor = _actor(session, user)
-    if at - opened.last_seen_at > _SEEN_EVERY:
+    if seen and at - opened.last_seen_at > _SEEN_EVERY:
         with app.db.begin() as session:
             session.execute(update(UserSession).where(UserSession.id == opened.id).values(last_seen_at=at))
     return SignedIn(actor=actor, name=user.name, must_change_password=user.must_change_password)

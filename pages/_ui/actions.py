@@ -11,12 +11,15 @@ as one. `confirm` asks before something that cannot be taken back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
 from core.errors import PostyardError
+from pages._ui import session
 from pages._ui.format import escape
 
 FLASH = "flash"
@@ -26,7 +29,9 @@ ASKING = "asking"
 @contextmanager
 def report(success: str = "", *, rerun: bool = True) -> Iterator[None]:
     """Run a use case. `success` may be empty; `rerun=False` when the block itself goes elsewhere
-    (st.switch_page) or shows its result at once. Never put an st. call that can stop the run inside."""
+    (st.switch_page) or shows its result at once. Never put an st. call that can stop the run inside.
+    The block does not run when the reader's session or rights have changed since the page was drawn."""
+    session.must_hold()
     try:
         yield
     except PostyardError as e:
@@ -37,6 +42,17 @@ def report(success: str = "", *, rerun: bool = True) -> Iterator[None]:
     if rerun:
         stop_asking()
         st.rerun()
+
+
+def live(draw: Callable[..., None], every: float | None) -> Callable[..., None]:
+    """A part of the page that draws itself anew each `every` seconds, for as long as the session holds."""
+
+    @functools.wraps(draw)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        session.must_hold(clicked=False)
+        draw(*args, **kwargs)
+
+    return st.fragment(guarded, run_every=every)
 
 
 def flash(message: str) -> None:

@@ -59,6 +59,7 @@ def begin(title: str, action: Action, *, icon: str | None = None) -> tuple[App, 
     if not actor.may(action):
         st.error(f"Your role ({actor.role.replace('_', ' ')}) may not {action}. Ask an administrator.")
         st.stop()
+    session.begin(app, actor)
     st.title(f"{icon} {title}" if icon else title, anchor=False)
     show_flash()
     return app, actor

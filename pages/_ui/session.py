@@ -12,12 +12,16 @@ import json
 import streamlit as st
 
 from core import users
+from core.access import Actor
 from core.app import App
+from core.errors import PermissionDenied
 from core.users import SignedIn
 
 COOKIE = "postyard_session"
 TOKEN = "session_token"  # noqa: S105  the name under which st.session_state keeps it
 SESSION_ROUTE, SIGN_OUT_ROUTE = "/session", "/signout"
+
+_BEGUN = "begun"  # the App and the actor of the page's last whole run
 
 _routes_served = False
 
@@ -32,9 +36,33 @@ def has_routes() -> bool:
     return _routes_served
 
 
-def current(app: App) -> SignedIn | None:
+def current(app: App, *, clicked: bool = True) -> SignedIn | None:
+    """`clicked=False` for what runs by itself: it does not keep an idle session alive."""
     token = token_of_this_run()
-    return users.find_sign_in(app, token) if token else None
+    return users.find_sign_in(app, token, seen=clicked) if token else None
+
+
+def begin(app: App, actor: Actor) -> None:
+    """Remember as whom the whole page was drawn, for `must_hold`."""
+    st.session_state[_BEGUN] = (app, actor)
+
+
+def must_hold(*, clicked: bool = True) -> None:
+    """Dialogs and fragments run without the page's gate, with the actor of its last whole run: draw the page
+    anew when that session has ended or its rights are others by now. Nothing of the old rights is done."""
+    app, actor = st.session_state.get(_BEGUN, (None, None))
+    signed_in = current(app, clicked=clicked) if app else None
+    if signed_in is None or signed_in.actor != actor:
+        st.rerun()
+
+
+def actor_of(app: App, token: str | None) -> Actor:
+    """Who holds the session now: for what runs outside of any run of the page, such as a download that is
+    made when it is asked for. Raises PermissionDenied when it has ended."""
+    actor = users.actor_of(app, token) if token else None
+    if actor is None:
+        raise PermissionDenied("Your session has ended. Sign in again.")
+    return actor
 
 
 def token_of_this_run() -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from core import suppressions
 from core.access import Action
 from core.db.models import Suppression
 from core.db.states import SuppressionReason
+from pages._ui import session
 from pages._ui.actions import ask, asked
 from pages._ui.format import count, escape, local, status
 from pages._ui.runtime import begin, tenant_choice
@@ -54,7 +57,7 @@ def _draw_head(number: int) -> None:
         if actor.may(Action.EXPORT_SUPPRESSIONS, tenant.id):
             st.download_button(
                 "Export CSV",
-                data=_export,
+                data=partial(_export, session.token_of_this_run()),
                 file_name=f"suppressions-{tenant.slug}.csv",
                 mime="text/csv",
                 type="primary",
@@ -64,9 +67,9 @@ def _draw_head(number: int) -> None:
             )
 
 
-def _export() -> str:
-    """Runs when the file is asked for; the core checks the role again and writes the audit entry."""
-    return "".join(suppressions.export_csv(app, actor, tenant.id))
+def _export(token: str | None) -> str:
+    """Runs when the file is asked for, maybe long after this run: who asks is looked up then."""
+    return "".join(suppressions.export_csv(app, session.actor_of(app, token), tenant.id))
 
 
 def _ask_filter() -> tuple[str, str | None]:

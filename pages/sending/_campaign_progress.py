@@ -14,6 +14,7 @@ from core.app import App
 from core.campaigns import CampaignView
 from core.db.models import Tenant
 from core.db.states import CampaignStatus, MessageStatus
+from pages._ui.actions import live
 from pages._ui.format import count, duration, escape, local, share, status
 from pages._ui.tables import chip, chips, table
 
@@ -37,7 +38,7 @@ def is_live(view: CampaignView, now: datetime) -> bool:
 def draw_progress(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> None:
     """Draws itself anew while the campaign is live, and the whole page when its status changes."""
     every = REFRESH_SECONDS if is_live(view, app.now()) else None
-    st.fragment(_draw, run_every=every)(app, actor, tenant, view, live=every is not None)
+    live(_draw, every)(app, actor, tenant, view, live=every is not None)
 
 
 def _draw(app: App, actor: Actor, tenant: Tenant, seen: CampaignView, *, live: bool) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from core import senders
 from core.access import Action
 from core.senders import SenderView
-from pages._ui.actions import ask, asked, report
+from pages._ui.actions import ask, asked, live, report
 from pages._ui.format import escape, moment, plural
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import empty
@@ -33,7 +33,7 @@ def draw() -> None:
     else:
         _draw_head(len(views))
         waiting = any(is_open(view.identity) for view in views)
-        st.fragment(_draw_table, run_every=REFRESH_SECONDS if waiting else None)(waiting)
+        live(_draw_table, REFRESH_SECONDS if waiting else None)(waiting)
     _draw_dialogs(views)
 
 
