@@ -68,6 +68,7 @@ def _create_engine(url: str, pool_size: int) -> Engine:
         "json_deserializer": orjson.loads,
         "pool_size": pool_size,
         "max_overflow": 10,
+        "hide_parameters": True,  # an error names the statement, never an address or a hash
     }
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, **options)

@@ -123,9 +123,8 @@ def test_a_second_one_waits_on_sqlite_and_works_along_on_postgresql(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # nobody waits on PostgreSQL
 def test_a_waiting_one_ends_when_told(app: App, start: Start, tmp_path: Path) -> None:
-    if not app.db.is_sqlite:
-        pytest.skip("nobody waits on PostgreSQL")
     start()
     wait_until(lambda: workers(app))
     second = start()
