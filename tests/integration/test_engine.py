@@ -45,10 +45,14 @@ def test_no_update_is_lost_between_threads(db: Database) -> None:
 
 
 def test_what_raises_leaves_nothing(db: Database) -> None:
-    with pytest.raises(RuntimeError), db.begin() as session:
-        session.add(Account(name="platform", region="eu-west-1", created_at=NOON))
-        session.flush()
-        raise RuntimeError("half way")
+    def add_and_fail() -> None:
+        with db.begin() as session:
+            session.add(Account(name="platform", region="eu-west-1", created_at=NOON))
+            session.flush()
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError):
+        add_and_fail()
     with db.read() as session:
         assert session.scalars(select(Account)).all() == []
 
