@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -41,7 +42,8 @@ def checked(content: bytes, filename: str, mapping: tuple[tuple[str, str], ...])
 
 
 def choose_mapping(layout: Layout, used: frozenset[str]) -> dict[str, str]:
-    """Which column is what: the proposal, as the person changed it. Merge field -> column, "" for none."""
+    """Which column is what: the proposal, as the person changed it. Merge field -> column, "" for none.
+    `used`: fields of the content that must come from a column."""
     st.markdown("**Columns**")
     st.caption("Change what is proposed wrongly. All other columns keep their own names.")
     fields = ["email", *sorted((set(layout.mapping) | used) - {"email"})]
@@ -57,11 +59,16 @@ def _choose_column(field: str, layout: Layout) -> str:
         "Address" if field == "email" else field,
         headers,
         index=headers.index(proposed) if proposed in headers else None,
-        key=f"campaign.column.{field}",
+        key=f"campaign.column.{field}.{_columns_of(layout)}",
         placeholder="No column",
         width=200,
     )
     return chosen or ""
+
+
+def _columns_of(layout: Layout) -> int:
+    """Another file's columns are another choice: what was chosen for the last file does not fit them."""
+    return zlib.crc32("\0".join(layout.headers).encode())
 
 
 def draw_layout(layout: Layout) -> None:
@@ -80,6 +87,9 @@ def draw_result(check: Check) -> None:
         st.metric("Accepted", len(accepted), border=True, format="localized")
         st.metric("Rejected", len(rejected), border=True, format="localized")
         st.metric("Duplicates, sent once", len(twice), border=True, format="localized")
+    if not accepted:
+        told = "See below why no row can be used." if rejected else "The file has no rows below its first."
+        st.error(f"Nobody would get this campaign. {told}", icon=":material/error:")
     _draw_rejections("Rejected rows", "rejected", rejected, expanded=True)
     _draw_rejections("Duplicates", "duplicates", twice, expanded=False)
 
@@ -107,9 +117,10 @@ def _draw_rejections(title: str, key: str, rows: Sequence[Rejection], *, expande
         )
 
 
-def choose_fallbacks(content: CompiledContent, check: Check) -> dict[str, str]:
-    """What to write where a recipient has nothing; asked only for fields of the content that some lack."""
-    used = {slot.field for slot in content.fields if slot.fallback is None} - {"email"}
+def choose_fallbacks(content: CompiledContent, check: Check, known: Mapping[str, str]) -> dict[str, str]:
+    """What to write where a recipient has nothing; asked only for fields of the content that some lack.
+    `known`: the fields that everybody has."""
+    used = {slot.field for slot in content.fields if slot.fallback is None} - {"email", *known}
     lacking = {field: check.lacking(field) for field in sorted(used)}
     if not any(lacking.values()):
         return {}

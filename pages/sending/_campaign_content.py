@@ -64,7 +64,10 @@ def ask_content(choices: Sequence[SenderView]) -> Draft:
         height=100,
         placeholder="Left empty, it is made from the HTML part",
     )
-    st.caption("`{{first_name}}`, `{{email}}` and every column of the file can be used in subject and parts.")
+    st.caption(
+        "`{{first_name}}`, `{{email}}` and every column of the file can be used in subject and parts; "
+        "`{{unsubscribe_url}}` is each reader's own link to unsubscribe."
+    )
     return Draft(name, sender, subject, html, text)
 
 

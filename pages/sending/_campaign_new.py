@@ -10,9 +10,11 @@ import streamlit as st
 from core import campaigns, content, senders
 from core.access import Actor
 from core.app import App
+from core.campaigns import Created
 from core.content import CompiledContent
 from core.db.models import Tenant
 from pages._ui.actions import flash, report
+from pages._ui.format import plural
 from pages.sending import _campaign_check as file_check
 from pages.sending._campaign_check import Check
 from pages.sending._campaign_content import Draft, ask_content, from_line
@@ -28,15 +30,18 @@ def draw_new(app: App, actor: Actor, tenant: Tenant) -> None:
         st.info("A campaign is sent from a sender, and there is none yet.", icon=":material/info:")
         st.page_link("pages/sending/senders.py", label="Add a sender", icon=":material/add:")
         return
+    known = campaigns.always_there(app)
     form, preview = st.columns([3, 2], gap="large")
     with form:
         draft = ask_content(choices)
         compiled = _compile(draft)
-        check = _ask_recipients(compiled.field_names if compiled else frozenset())
-        fallbacks = file_check.choose_fallbacks(compiled, check) if compiled and check else {}
-        _draw_create(app, actor, tenant, draft, check, fallbacks)
+        check = _ask_recipients(compiled.field_names - known.keys() if compiled else frozenset())
+    if check is not None:  # below both: reasons need the whole width
+        file_check.draw_result(check)
+    fallbacks = file_check.choose_fallbacks(compiled, check, known) if compiled and check else {}
+    _draw_create(app, actor, tenant, draft, check, fallbacks)
     with preview:
-        _draw_preview(draft, check, fallbacks)
+        _draw_preview(draft, check, fallbacks, known)
 
 
 def _compile(draft: Draft) -> CompiledContent | None:
@@ -68,8 +73,6 @@ def _ask_recipients(used: frozenset[str]) -> Check | None:
     mapping = file_check.choose_mapping(layout, used)
     with report(rerun=False):
         check = file_check.checked(upload.getvalue(), upload.name, tuple(mapping.items()))
-    if check is not None:
-        file_check.draw_result(check)
     return check
 
 
@@ -103,12 +106,21 @@ def _draw_create(
             mapping=check.mapping if check else None,
         )
     if created is not None:
-        flash(f"Created {draft.name}. Nothing is sent before it is started.")
+        flash(_created(draft.name, created))
         st.query_params["campaign"] = str(created.campaign_id)
         st.rerun()
 
 
-def _draw_preview(draft: Draft, check: Check | None, fallbacks: Mapping[str, str]) -> None:
+def _created(name: str, created: Created) -> str:
+    said = f"Created {name} with {plural(created.accepted, 'recipient')}"
+    if created.rejected:
+        said += f"; {plural(len(created.rejected), 'row')} of the file could not be used"
+    return f"{said}. Nothing is sent before it is started."
+
+
+def _draw_preview(
+    draft: Draft, check: Check | None, fallbacks: Mapping[str, str], known: Mapping[str, str]
+) -> None:
     st.subheader("Preview", anchor=False)
     if draft.missing():
         st.caption("The mail is shown here as soon as there is a name, a subject and a part.")
@@ -122,6 +134,6 @@ def _draw_preview(draft: Draft, check: Check | None, fallbacks: Mapping[str, str
     mail = None
     with report(rerun=False):
         compiled = draft.compiled(fallbacks)
-        mail = content.render(compiled, compiled.values(recipient.address, recipient.fields))
+        mail = content.render(compiled, compiled.values(recipient.address, {**known, **recipient.fields}))
     if mail is not None:
         draw_mail(from_line(draft.sender), recipient.address, *mail)

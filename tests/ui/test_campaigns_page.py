@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from core import access, campaigns, senders
 from core.access import Actor
@@ -39,6 +40,11 @@ def fill_in(at: AppTest, content: bytes = LIST, filename: str = "people.csv", su
     at.text_area(key="campaign.new.html").input("<p>Hello {{first_name}}</p>")
     at.file_uploader(key="campaign.new.csv").upload(filename, content, "text/csv")
     at.run()
+
+
+def column(at: AppTest, label: str) -> Selectbox:
+    """Where a field's column is chosen."""
+    return next(box for box in at.selectbox if box.label == label)
 
 
 def test_without_campaigns_there_is_one_button_to_press(page: Visit, cast: Cast) -> None:
@@ -78,10 +84,45 @@ def test_columns_with_other_names_are_proposed_and_can_be_chosen(
     at = page(cast.bob, campaign="new")
     fill_in(at, (DATA / "recipients_dirty_latin1.csv").read_bytes(), "kunden.csv")
     assert not at.exception
-    assert at.selectbox(key="campaign.column.email").value.strip() == "E-Mail"
-    assert at.selectbox(key="campaign.column.first_name").value == "Vorname"
-    at.selectbox(key="campaign.column.first_name").select("Firma").run()
+    assert column(at, "Address").value.strip() == "E-Mail"
+    assert column(at, "first_name").value == "Vorname"
+    column(at, "first_name").select("Firma").run()
     assert not at.error
+
+
+def test_the_next_file_gets_a_proposal_of_its_own(page: Visit, cast: Cast, sender: Sender) -> None:
+    at = page(cast.bob, campaign="new")
+    fill_in(at, b"a;b\n1;2\n")
+    assert "No column holds e-mail addresses" in at.error[0].value
+    fill_in(at, (DATA / "recipients_dirty_latin1.csv").read_bytes(), "kunden.csv")
+    assert not at.error
+    assert column(at, "Address").value.strip() == "E-Mail"
+
+
+def test_a_file_without_rows_says_so(page: Visit, cast: Cast, sender: Sender) -> None:
+    at = page(cast.bob, campaign="new")
+    fill_in(at, b"email,first_name\n")
+    assert "no rows below its first" in at.error[0].value
+    assert at.button(key="campaign.new.create").disabled
+
+
+def test_the_link_to_unsubscribe_needs_no_column_and_no_fallback(
+    page: Visit, app: App, cast: Cast, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTYARD_PUBLIC_URL", "https://mail.acme-mail.io")
+    at = page(cast.bob, campaign="new")
+    fill_in(at)
+    at.text_area(key="campaign.new.html").input('<a href="{{unsubscribe_url}}">Unsubscribe</a>').run()
+    assert not at.error  # the preview is drawn
+    assert "unsubscribe_url" not in [box.label for box in at.selectbox]
+    assert not [field for field in at.text_input if "unsubscribe_url" in field.label]
+
+
+def test_creating_tells_how_many_rows_were_taken(page: Visit, app: App, cast: Cast, sender: Sender) -> None:
+    at = page(cast.bob, campaign="new")
+    fill_in(at)
+    at.button(key="campaign.new.create").click().run()
+    assert "with 2 recipients; 1 row of the file could not be used" in at.success[0].value
 
 
 def test_a_file_that_is_no_list_is_refused_and_what_was_typed_stays(
