@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime.pages_manager import PagesManager
@@ -57,6 +58,13 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
+_SAFE = {
+    "server.enableXsrfProtection": True,
+    "server.enableCORS": True,
+    "server.enableAgentApi": False,
+    "client.showErrorDetails": "none",
+}
+
 
 class SecurityHeaders:
     """Pure ASGI, so that websockets and streamed downloads pass untouched."""
@@ -79,6 +87,48 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class Gate:
+    """What Streamlit serves to whoever asks: uploads are kept in memory, media are others' downloads, metrics
+    are nobody's business; all of it is for those who are signed in. A websocket of a foreign page is refused
+    before Streamlit asks a server on the internet what its own address is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and _is_foreign(HTTPConnection(scope)):
+            await send({"type": "websocket.close", "code": 1008})
+        elif (
+            scope["type"] == "http" and _is_guarded(scope) and not await _is_signed_in(HTTPConnection(scope))
+        ):
+            await PlainTextResponse("Sign in first.\n", status_code=403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _is_foreign(connection: HTTPConnection) -> bool:
+    """Browsers always send Origin with a websocket; what sends none is not a page."""
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return False
+    ours = {connection.headers.get("host"), urlsplit(get_app().settings.console_url).netloc}
+    return urlsplit(origin).netloc not in ours - {None, ""}
+
+
+def _is_guarded(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if scope["method"] == "OPTIONS":
+        return False
+    if "/media/" in path:
+        return not path.endswith(".png")  # the mark beside the sign-in form
+    return any(f"/_stcore/{name}" in path for name in ("upload_file", "metrics", "agent"))
+
+
+async def _is_signed_in(connection: HTTPConnection) -> bool:
+    token = connection.cookies.get(session.COOKIE)
+    return token is not None and await run_in_threadpool(users.find_sign_in, get_app(), token) is not None
 
 
 def open_session(request: Request) -> Response:
@@ -140,6 +190,18 @@ def log_error(error: Exception) -> None:
     logger.error("a page failed", exc_info=error)
 
 
+def refuse_unsafe_options() -> None:
+    """.streamlit/config.toml sets these; a variable or flag that undoes one opens the console to other
+    people's pages. Raises ConfigurationError that names each."""
+    hosts = st.get_option("server.allowedHosts")
+    faults = [f"{name} must be {wanted}" for name, wanted in _SAFE.items() if st.get_option(name) != wanted]
+    if not hosts or "*" in hosts:
+        faults.append("server.allowedHosts must name the hosts the console is reached by")
+    if faults:
+        raise ConfigurationError(f"The console does not start like this: {'; '.join(faults)}.")
+
+
+refuse_unsafe_options()
 session.serve_routes()
 app = st.App(
     Path(__file__).parent / "Home.py",
@@ -148,6 +210,6 @@ app = st.App(
         Route(session.SIGN_OUT_ROUTE, end_session, methods=["POST"]),
         Route("/healthz", healthz),
     ],
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[Middleware(SecurityHeaders), Middleware(Gate)],
     on_script_error=log_error,
 )

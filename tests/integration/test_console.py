@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 from streamlit.runtime.pages_manager import PagesManager
 
 from core import users
 from core.access import SYSTEM, Role
 from core.app import App, build_app
-from core.db.models import User
+from core.db.models import User, UserSession
 from core.settings import Settings
 from tests.consoles import Console, start_console
 from tests.databases import copy_sqlite
@@ -139,6 +140,48 @@ def test_another_host_name_reaches_no_session(console: Console) -> None:
                   **handshake)  # fmt: skip
     foreign = ask(console, "/_stcore/stream", Origin="http://evil.example", **handshake)
     assert (rebound[0], foreign[0]) == (403, 403)
+
+    assert "external IP" not in console.log.read_text(), "Streamlit asked the internet for its own address"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/_stcore/upload_file/a/b"), ("DELETE", "/_stcore/upload_file/a/b"), ("GET", "/_stcore/metrics"),
+     ("GET", "/_stcore/agent/openapi.json"), ("GET", "/media/abc.csv")],
+)  # fmt: skip
+def test_a_stranger_uploads_nothing_and_reads_no_file(
+    console: Console, dora: User, method: str, path: str
+) -> None:
+    cookie = session_cookie(console, dora)[1]["set-cookie"].split(";")[0]
+    refused = (403, "Sign in first.\n")
+    for stranger in ("", "postyard_session=made-up", "postyard_session="):
+        status, headers, body = ask(console, path, method, Cookie=stranger)
+        assert (status, body) == refused
+        assert headers["x-content-type-options"] == "nosniff"
+    status, _, body = ask(console, path, method, Cookie=cookie)
+    assert (status, body) != refused
+
+
+def test_behind_a_proxy_the_address_is_the_clients(console: Console, dora: User) -> None:
+    """The last address the proxy itself added; what the client put before it is not believed."""
+    session_cookie(console, dora, X_Forwarded_For="6.6.6.6, 203.0.113.9")
+    with console.app.db.read() as session:
+        newest = select(UserSession.ip_address).order_by(UserSession.id.desc()).limit(1)
+        assert session.scalar(newest) == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SERVER_ENABLE_XSRF_PROTECTION", "false"), ("SERVER_ALLOWED_HOSTS", "*")],
+)
+def test_the_console_does_not_start_with_its_protection_off(
+    app: App, tmp_path: Path, variable: str, value: str
+) -> None:
+    with (
+        pytest.raises(RuntimeError, match="The console does not start like this"),
+        start_console(app, tmp_path, extra={f"STREAMLIT_{variable}": value}),
+    ):
+        pass
 
 
 def test_health_is_the_databases(
