@@ -5,6 +5,7 @@ Run: uvicorn webhooks:app --port 8503
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import logging
@@ -28,6 +29,7 @@ from core.settings import Settings
 logger = logging.getLogger("webhooks")
 
 MAX_BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -37,8 +39,8 @@ HEADERS = {
         b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
         b"frame-ancestors 'none'; base-uri 'none'"
     ),
-    b"strict-transport-security": b"max-age=31536000",
 }
+HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:
@@ -48,33 +50,34 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS.items()]
+                hsts = [HSTS] if scope["app"].state.postyard.settings.public_url.startswith("https:") else []
+                message["headers"] = [*message["headers"], *HEADERS.items(), *hsts]
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 class BodyLimit:
-    """Reads the body before anything else sees it, and answers 413 as soon as it is too large."""
+    """Reads the body before anything else sees it, and answers 413 as soon as it is too large, 408 when it
+    does not come."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
         self._app = app
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAX_BODY_BYTES:
-                await PlainTextResponse("Too large.\n", status_code=413)(scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await _body_of(receive)
+        except TimeoutError:
+            await _refusal("Too slow.", 408)(scope, receive, send)
+            return
+        if body is None:
+            await _refusal("Too large.", 413)(scope, receive, send)
+            return
 
         async def whole() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -82,10 +85,25 @@ class BodyLimit:
         await self._app(scope, whole, send)
 
 
+async def _body_of(receive: Receive) -> bytes | None:
+    """All of it, or None as soon as it is too large; a client that left has sent what it sent."""
+    body, more = b"", True
+    while more and len(body) <= MAX_BODY_BYTES:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body if len(body) <= MAX_BODY_BYTES else None
+
+
+def _refusal(sentence: str, status: int) -> Response:
+    return PlainTextResponse(f"{sentence}\n", status_code=status, headers={"Connection": "close"})
+
+
 @contextlib.asynccontextmanager
 async def opened(server: Starlette) -> AsyncIterator[None]:
     settings = Settings.load()
     logs.to_stderr(settings.log_level)
+    logging.getLogger("uvicorn.access").disabled = True  # its lines hold whole unsubscribe links
     server.state.postyard = build_app(settings)
     server.state.postyard.db.check()
     migrate.check(server.state.postyard.db)

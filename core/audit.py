@@ -27,7 +27,8 @@ def record(
     **detail: Any,
 ) -> None:
     """Add the entry to the caller's transaction, so that what was done and its record stand or fall together.
-    `detail` takes counts, names and reasons; never a secret, a message's body or a list of addresses."""
+    `detail` takes counts, names and reasons; never a secret, a message's body or a list of addresses. The log
+    gets no address at all."""
     session.add(
         AuditEntry(
             at=at,
@@ -40,7 +41,8 @@ def record(
             detail=detail,
         )
     )
-    logger.info("%s %s actor=%s tenant=%s", action, subject, actor.username, tenant_id)
+    shown = "an address" if "@" in subject else subject
+    logger.info("%s %s actor=%s tenant=%s", action, shown, actor.username, tenant_id)
 
 
 def list_entries(

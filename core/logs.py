@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+class OneLine(logging.Formatter):
+    """What somebody else wrote cannot begin a line of its own, or turn one around; tracebacks keep theirs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], super().formatMessage(record))
 
 
 def to_stderr(level: str) -> None:
     """Raises nothing on an unknown level: a wrong POSTYARD_LOG_LEVEL must not stop a process."""
     logging.Formatter.converter = time.gmtime
     known = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    logging.basicConfig(
-        level=known, format="%(asctime)s %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        OneLine("%(asctime)s %(levelname)s %(name)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
     )
+    logging.basicConfig(level=known, handlers=[handler])
     # Alembic announces its dialect and APScheduler each run of each job: not an outcome anybody needs.
     for noisy in ("alembic", "apscheduler", "botocore", "urllib3"):
         logging.getLogger(noisy).setLevel(max(known, logging.WARNING))

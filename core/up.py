@@ -130,6 +130,7 @@ def run(data: Path, port: int, *, demo: bool, as_json: bool) -> int:
     """Start everything and stay until told to end; the exit code. 0 only when a person ended it."""
     place = Place(data.absolute(), port)
     stop = threading.Event()
+    os.umask(0o077)  # database, logs and the simulator's mail are for this user alone
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     try:

@@ -73,11 +73,30 @@ def _create_engine(url: str, pool_size: int) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, **options)
     if database := make_url(url).database:
-        Path(database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(database))
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, **options)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(database: Path) -> None:
+    """A new file is its user's alone; SQLite gives the journals beside it the same rights."""
+    database.absolute().parent.mkdir(parents=True, exist_ok=True)
+    if str(database) != ":memory:" and not database.exists():
+        with contextlib.suppress(OSError):  # check() says what is wrong
+            database.touch(mode=0o600)
+
+
+def _make_directory(database: Path) -> None:
+    directory = database.absolute().parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigurationError(
+            f"The database cannot be kept in {directory} ({e.strerror}). "
+            "Point POSTYARD_DATABASE_URL at a directory that can be written."
+        ) from e
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

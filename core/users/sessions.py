@@ -40,7 +40,7 @@ def check_password(app: App, username: str, password: str, ip_address: str | Non
     """The enabled user whose password this is, else None, after the same time for unknown, disabled and known
     ones. Raises Conflict while the username or the address is locked out; the password is not looked at
     then."""
-    username = username.strip().lower()[:_MAX_USERNAME]
+    username = "".join(filter(str.isprintable, username)).strip().lower()[:_MAX_USERNAME]
     with app.db.begin() as session:
         locks = lockout.count_attempt(session, username, ip_address, app.now())
         user = session.scalar(select(User).where(User.username == username, User.disabled_at.is_(None)))
@@ -54,9 +54,12 @@ def check_password(app: App, username: str, password: str, ip_address: str | Non
 
 
 def _record_lock(app: App, username: str, ip_address: str | None) -> None:
+    """A name that is no user's is not kept: it may be a password that was typed into the wrong field."""
     nobody = Actor(username="anonymous", role=Role.ANALYST, tenant_ids=frozenset())
     with app.db.begin() as session:
-        audit.record(session, nobody, "lock sign-in", username, at=app.now(), ip_address=ip_address)
+        known = session.scalar(select(User.username).where(User.username == username))
+        subject = known or "an unknown user"
+        audit.record(session, nobody, "lock sign-in", subject, at=app.now(), ip_address=ip_address)
 
 
 def issue_ticket(app: App, user_id: int) -> str:

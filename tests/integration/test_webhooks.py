@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from sqlalchemy import func, insert, select
+from starlette.types import Message as Message_
 
 import webhooks
 from core import campaigns, senders, suppressions
@@ -175,6 +177,30 @@ def test_every_answer_carries_the_security_headers(ask: Ask, token: str) -> None
 def test_a_large_body_is_refused(app: App, ask: Ask, token: str) -> None:
     assert ask("POST", f"/u/{token}", b"x" * (webhooks.MAX_BODY_BYTES + 1)).status == 413
     assert suppressed(app) == []
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    answers: list[int] = []
+
+    async def silence() -> Message_:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def heard(message: Message_) -> None:
+        answers.extend([message["status"]] if "status" in message else [])
+
+    async def never(*_: object) -> None:
+        raise AssertionError("the request went on without its body")
+
+    scope = {"type": "http", "method": "POST", "path": "/u/x", "headers": []}
+    asyncio.run(webhooks.BodyLimit(never, seconds=0.05)(scope, silence, heard))
+
+    assert answers == [408]
+
+
+def test_only_behind_tls_browsers_are_told_to_stay_there(ask: Ask, app: App) -> None:
+    assert not app.settings.public_url.startswith("https:")
+    assert "strict-transport-security" not in ask("GET", "/healthz").headers
 
 
 def test_nothing_else_is_there(ask: Ask) -> None:
