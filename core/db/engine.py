@@ -82,7 +82,7 @@ def _create_engine(url: str, pool_size: int) -> Engine:
 
 def _make_private(database: Path) -> None:
     """A new file is its user's alone; SQLite gives the journals beside it the same rights."""
-    database.absolute().parent.mkdir(parents=True, exist_ok=True)
+    _make_directory(database)
     if str(database) != ":memory:" and not database.exists():
         with contextlib.suppress(OSError):  # check() says what is wrong
             database.touch(mode=0o600)
