@@ -52,6 +52,7 @@ def rates(
     axis = alt.Axis(format=f".{digits}%", title=None, tickCount=6)
     frame = pd.DataFrame({"at": pd.to_datetime([p.at for p in points]), "rate": [p.value for p in points]})
     frame["rate"] = frame["rate"].astype(float)
+    seen = 0 if frame["rate"].notna().sum() > 3 else 1  # one day alone makes no line
     top = max([limit.value for limit in limits] + [float(frame["rate"].max(skipna=True) or 0.0), 0.001])
     scale = alt.Scale(domain=[0, top * 1.15])
     base = alt.Chart(frame).encode(x=_time(), y=alt.Y("rate:Q", axis=axis, scale=scale))
@@ -60,7 +61,7 @@ def rates(
     layers: list[alt.Chart] = [
         base.mark_area(opacity=0.22, color=BLUE, interpolate="monotone"),
         base.mark_line(color=BLUE, strokeWidth=2, interpolate="monotone").encode(tooltip=tooltip),
-        base.mark_point(color=BLUE, filled=True, size=28, opacity=0).encode(tooltip=tooltip),
+        base.mark_point(color=BLUE, filled=True, size=28, opacity=seen).encode(tooltip=tooltip),
     ]
     layers += _limits(limits) + _marks(marks)
     _draw(layers, key, height)

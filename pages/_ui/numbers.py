@@ -18,6 +18,7 @@ from core.reports import Counts
 from pages._ui import format
 
 UNCHANGED = "no change"
+EXPLAINED = "lines: the 24 days before · changes: against their mean"
 _Of = Callable[[Counts], float | None]
 
 
@@ -43,18 +44,18 @@ def metrics(today: Counts, before: Sequence[Counts], *, border: bool) -> None:
         days = [of(counts) for counts in (*before, today)]
         delta = _change(days) if color else None
         st.metric(
-            label, value, delta, border=border, height="stretch", chart_type="area", chart_data=_line(days),
+            label, value, delta, border=border, height="stretch", chart_type="area", chart_data=line(days),
             delta_color="off" if delta in (None, UNCHANGED) else color,  # type: ignore[arg-type]
             delta_arrow="off" if delta == UNCHANGED else "auto",
         )  # fmt: skip
 
 
-def _line(days: Sequence[float | None]) -> list[float]:
+def line(days: Sequence[float | None]) -> list[float]:
     """A day without mail has no rate: the line goes on at the day before's."""
-    line: list[float] = []
+    points: list[float] = []
     for value in days:
-        line.append(value if value is not None else line[-1] if line else 0.0)
-    return line
+        points.append(value if value is not None else points[-1] if points else 0.0)
+    return points
 
 
 def _change(days: Sequence[float | None]) -> str | None:

@@ -19,6 +19,7 @@ app, actor = begin("Audit log", Action.SEE_AUDIT)
 ALL = "All tenants, and the installation"
 COLUMNS = {
     "Time": st.column_config.DatetimeColumn("Time", format="D MMM YYYY, HH:mm:ss", width=175),
+    "Role": st.column_config.TextColumn("Role", width=110),
     "Tenant": st.column_config.TextColumn("Tenant", width=150),
     "Detail": st.column_config.TextColumn("Detail", width="large"),
 }

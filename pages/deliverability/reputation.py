@@ -10,7 +10,8 @@ import streamlit as st
 from core import reports
 from core.access import Action
 from core.reports import Counts, DayRates
-from pages._ui.format import count, escape, percent, rate, share
+from pages._ui.format import count, escape, percent, rate
+from pages._ui.numbers import delivered, line, numbers
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import badge, empty, rates, table
 from pages.deliverability._reputation_charts import WINDOW_DAYS, draw_charts, total
@@ -18,6 +19,12 @@ from pages.deliverability._reputation_charts import WINDOW_DAYS, draw_charts, to
 app, actor = begin("Reputation", Action.SEE_REPORTS)
 tenant = tenant_choice(app, actor)
 
+MEANING = {
+    "Sent": "What SES accepted in this time.",
+    "Delivered": "Of the messages with an outcome: delivered, bounced or complained about.",
+    "Bounce rate": "Permanent bounces, of the messages with an outcome.",
+    "Complaint rate": "Complaints, of the messages delivered.",
+}
 RANGES = {"7 days": 7, "30 days": 30, "90 days": 90, "Custom": 0}
 
 
@@ -73,12 +80,15 @@ def _draw_cards(shown: list[DayRates], counts: Counts) -> None:
     days = [day.counts for day in shown]
     cards = {
         "Sent": (count(counts.sent), [each.sent for each in days]),
-        "Delivered": (rate(share(counts.delivered, counts.sent), 1), [each.delivered for each in days]),
-        "Bounce rate": (rate(counts.bounce_rate), [each.bounce_rate or 0.0 for each in days]),
-        "Complaint rate": (rate(counts.complaint_rate, 3), [each.complaint_rate or 0.0 for each in days]),
+        "Delivered": (rate(delivered(counts), 1), [delivered(each) for each in days]),
+        "Bounce rate": (rate(counts.bounce_rate), [each.bounce_rate for each in days]),
+        "Complaint rate": (rate(counts.complaint_rate, 3), [each.complaint_rate for each in days]),
     }
-    for column, (label, (value, line)) in zip(st.columns(len(cards)), cards.items(), strict=True):
-        column.metric(label, value, border=True, chart_data=line, chart_type="area")
+    with numbers(len(cards)):
+        for label, (value, values) in cards.items():
+            st.metric(
+                label, value, border=True, chart_data=line(values), chart_type="area", help=MEANING[label]
+            )
 
 
 def _draw_tables(since: date, until: date) -> None:

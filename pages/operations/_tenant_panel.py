@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import tenants
+from core import suppressions, tenants
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
@@ -12,8 +12,9 @@ from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm, report
-from pages._ui.numbers import metrics, numbers
+from pages._ui.numbers import EXPLAINED, metrics, numbers
 from pages._ui.tables import badge
+from pages.operations._tenant_events import recent_events
 
 
 def status_of(tenant: Tenant) -> str:
@@ -36,12 +37,13 @@ def panel(app: App, actor: Actor, today: TenantToday) -> None:
             f"since {since} · times in {format.escape(tenant.timezone)}"
         )
         _paused(tenant)
-        _numbers(today)
+        _numbers(app, actor, today)
         left, right = st.columns([3, 2])
         with left:
             _worries(today)
         with right:
             _setup(app, actor, tenant)
+        recent_events(app, actor, tenant)
 
 
 def _buttons(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -82,10 +84,15 @@ def _paused(tenant: Tenant) -> None:
     )
 
 
-def _numbers(today: TenantToday) -> None:
-    with numbers(5):
+def _numbers(app: App, actor: Actor, today: TenantToday) -> None:
+    st.caption(f"Today since midnight UTC · {EXPLAINED}")
+    with numbers(6):
         metrics(today.today, [day.counts for day in today.days], border=True)
         st.metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")
+        if actor.may(Action.SEE_SUPPRESSIONS, today.tenant.id):
+            suppressed = suppressions.count(app, actor, today.tenant.id)
+            st.metric("Suppressed", format.count(suppressed), border=True, height="stretch",
+                      help="Addresses nothing is sent to.")  # fmt: skip
 
 
 def _worries(today: TenantToday) -> None:

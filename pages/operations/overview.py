@@ -12,7 +12,7 @@ from core.app import App
 from core.db.states import SendingStatus
 from core.reports import Counts, TenantToday
 from pages._ui import format
-from pages._ui.numbers import delivered, metrics, numbers
+from pages._ui.numbers import EXPLAINED, delivered, metrics, numbers
 from pages._ui.runtime import TENANT, begin
 from pages._ui.tables import badge, chip, chips, empty, rates, table
 
@@ -35,7 +35,7 @@ def main(app: App, actor: Actor) -> None:
     if not tenants:
         _first_steps(actor)
         return
-    st.caption(f"{format.day(app.now().date())}, since midnight UTC · lines show the 24 days before")
+    st.caption(f"{format.day(app.now().date())}, since midnight UTC · {EXPLAINED}")
     _totals(tenants)
     _needs_a_hand(actor, tenants)
     st.subheader("Tenants today", anchor=False)

@@ -35,8 +35,14 @@ def is_live(view: CampaignView, now: datetime) -> bool:
     return waiting and (ended is None or now - ended < WAIT_FOR_EVENTS)
 
 
+def shown_status(view: CampaignView) -> str:
+    """Nobody is told that a campaign is sending while something holds it back."""
+    return CampaignStatus.HOLDING if view.held_reason else view.campaign.status
+
+
 def draw_progress(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> None:
-    """Draws itself anew while the campaign is live, and the whole page when its status changes."""
+    """Draws itself anew while the campaign is live, and the whole page when it changes its state, is held, or
+    goes on."""
     every = REFRESH_SECONDS if is_live(view, app.now()) else None
     live(_draw, every)(app, actor, tenant, view, live=every is not None)
 
@@ -44,7 +50,7 @@ def draw_progress(app: App, actor: Actor, tenant: Tenant, view: CampaignView) ->
 def _draw(app: App, actor: Actor, tenant: Tenant, seen: CampaignView, *, live: bool) -> None:
     view = campaigns.status(app, actor, tenant.id, seen.campaign.id)
     now = app.now()
-    if view.campaign.status != seen.campaign.status or (live and not is_live(view, now)):
+    if shown_status(view) != shown_status(seen) or (live and not is_live(view, now)):
         st.rerun()
     st.progress(share(view.done, view.recipients) or 0.0, text=_headline(view, _pace(view, now), now))
     with st.grid(5, min_column_width=120, border=True, gap="small"):
@@ -72,7 +78,7 @@ def pace(samples: Sequence[tuple[datetime, int]]) -> float | None:
 def _headline(view: CampaignView, rate: float | None, now: datetime) -> str:
     parts = [f"{count(view.done)} of {count(view.recipients)}"]
     left = view.recipients - view.done
-    if view.campaign.status == CampaignStatus.SENDING and left and rate:
+    if shown_status(view) == CampaignStatus.SENDING and left and rate:
         parts.append(f"{rate:,.0f} a second")
         parts.append(f"about {duration(left / rate)} left")
     started, ended = view.campaign.started_at, view.campaign.finished_at

@@ -16,7 +16,7 @@ from core.db.states import CampaignStatus, MessageStatus
 from pages._ui.actions import ask, asked, confirm, report
 from pages._ui.format import count, duration, escape, local, moment, plural, status
 from pages._ui.tables import PAGE, badge, chip, chips, empty, first_page, page_of, table
-from pages.sending._campaign_progress import draw_progress, draw_reasons
+from pages.sending._campaign_progress import draw_progress, draw_reasons, shown_status
 
 START = "start campaign"
 CANCEL = "cancel campaign"
@@ -43,7 +43,7 @@ def _draw_head(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> No
     campaign = view.campaign
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(escape(campaign.name), anchor=False, width="content")
-        badge(campaign.status)
+        badge(shown_status(view))
         st.space("stretch")
         if actor.may(Action.RUN_CAMPAIGN, tenant.id):
             _draw_actions(app, actor, tenant, view)

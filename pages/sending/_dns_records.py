@@ -14,9 +14,9 @@ NOT_CHECKED = Status("Not checked yet", "gray", ":material/schedule:")
 NO_ANSWER = Status("DNS did not answer", "gray", ":material/help:")
 
 
-def draw_records(records: Sequence[DnsRecord], findings: Mapping[str, Any]) -> None:
+def draw_records(records: Sequence[DnsRecord], findings: Mapping[str, Any], *, step: str = "") -> None:
     st.caption(
-        "Add these records where the domain's DNS is managed. "
+        f"{step}Add these records where the domain's DNS is managed. "
         "DNS changes can take up to 72 hours to be seen everywhere; most are seen within an hour."
     )
     for record in records:

@@ -57,7 +57,8 @@ def show_records(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> No
         with report(rerun=False):
             records = senders.records(app, actor, tenant.id, view.sender.id)
         if records:
-            draw_records(records, view.identity.dns_findings)
+            step = "" if view.identity.verified_for_sending else "Step 2 of 2. "
+            draw_records(records, view.identity.dns_findings, step=step)
         _draw_buttons(app, actor, tenant, view)
 
     _dialog()

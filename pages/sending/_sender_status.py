@@ -15,6 +15,15 @@ VERIFYING = Status("Verifying", "blue", ":material/sync:")
 PENDING = Status("Pending", "yellow", ":material/schedule:")
 FAILED = Status("Failed", "red", ":material/error:")
 
+# VerificationInfo.ErrorType of GetEmailIdentity, as it helps somebody who manages DNS.
+SES_SAYS = {
+    "HOST_NOT_FOUND": "SES has not found the records in DNS yet.",
+    "TYPE_NOT_FOUND": "SES has not found the records in DNS yet.",
+    "INVALID_VALUE": "SES found records with other values: compare them with those to publish.",
+    "SERVICE_ERROR": "SES could not ask DNS; it tries again by itself.",
+    "DNS_SERVER_ERROR": "The domain's DNS servers did not answer SES; it tries again by itself.",
+}
+
 
 def sender_status(identity: Identity) -> Status:
     """Verifying: DNS has every record SES looks for, SES has not looked yet."""
@@ -43,7 +52,7 @@ def draw_status(identity: Identity, now: datetime) -> None:
     shown = sender_status(identity)
     st.badge(shown.label, color=shown.color, icon=shown.icon)
     if not identity.verified_for_sending and (detail := identity.error_detail or identity.error_type):
-        st.caption(escape(detail))
+        st.caption(escape(SES_SAYS.get(detail, detail)))
     st.caption(f"Checked {ago(identity.checked_at, now)}" if identity.checked_at else "Not checked yet")
 
 

@@ -13,6 +13,7 @@ from pages._ui.format import count, escape, moment, plural, share
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import badge, empty
 from pages.sending._campaign_new import draw_new
+from pages.sending._campaign_progress import shown_status
 from pages.sending._campaign_view import draw_campaign
 
 app, actor = begin("Campaigns", Action.SEE_TENANT)
@@ -86,8 +87,11 @@ def _draw_row(view: CampaignView) -> None:
         st.markdown(f"**{escape(campaign.name)}**")
         st.text(view.sender.address)
     with state:
-        badge(campaign.status)
-    progress.progress(share(view.done, view.recipients) or 0.0, text=_in_words(view))
+        badge(shown_status(view))
+    with progress:
+        st.progress(share(view.done, view.recipients) or 0.0, text=_in_words(view))
+        if view.held_reason:
+            st.caption(escape(view.held_reason))
     created.text(moment(campaign.created_at, tenant.timezone))
     if actions.button("Open", key=f"campaigns.open.{campaign.id}"):
         _open(campaign.id)

@@ -22,6 +22,8 @@ tenant = tenant_choice(app, actor)
 PER_PAGE = 20
 REFRESH_SECONDS = 5
 WIDTHS = [3.1, 2.2, 1.6, 3.9]
+# On a phone the cells of a row stand below each other, and no head names them.
+HEAD_ON_WIDE_SCREENS = "<style>@media (max-width: 640px) { .st-key-senders-head { display: none } }</style>"
 MAY_MANAGE = actor.may(Action.MANAGE_SENDERS, tenant.id)
 MAY_REMOVE = actor.may(Action.REMOVE_SENDER, tenant.id)
 
@@ -61,6 +63,7 @@ def _draw_table(waiting: bool) -> None:
         st.rerun()
     pages = math.ceil(len(views) / PER_PAGE)
     page = min(st.session_state.get("senders.page", 1), pages)
+    st.html(HEAD_ON_WIDE_SCREENS)
     with st.container(key="senders.head"):
         labels = ["Email address", "Status", "Created", "Actions"]
         for column, label in zip(st.columns(WIDTHS, wrap=False), labels, strict=True):

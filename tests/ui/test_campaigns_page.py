@@ -9,13 +9,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
-from core import access, campaigns, senders
+from core import access, campaigns, senders, tenants
 from core.access import Actor
 from core.app import App
 from core.db.models import Sender, User
 from pages.sending import _campaign_progress as progress
 from pages.sending._preview import sandboxed
-from tests.campaigning import draft, send_until_idle
+from tests.campaigning import draft, send_until_idle, started
 from tests.conftest import DATA, Cast, verified_sender
 from tests.simulators import Simulator
 from tests.ui.conftest import Console
@@ -210,6 +210,22 @@ def test_another_tenants_campaign_is_not_there(
     assert not at.exception
     assert f"no campaign {campaign_id}" in at.error[0].value
     assert "Secret plan" not in shown(at)
+
+
+def test_what_holds_a_campaign_is_shown_in_the_list_and_on_its_page(
+    page: Visit, app: App, cast: Cast, sender: Sender
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, ["ada@example.com"])
+    at = page(cast.bob, campaign=str(campaign_id))
+    assert "Holding" not in shown(at)
+    tenants.pause(app, access.SYSTEM, cast.acme.id, "too many bounces")
+    at.run()
+    assert "Holding" in shown(at)
+    assert "too many bounces" in at.warning[0].value
+    del at.query_params["campaign"]
+    at.run()
+    assert "Holding" in shown(at)
+    assert "too many bounces" in shown(at)
 
 
 def test_pace_is_what_moved_between_the_first_and_the_last_look() -> None:

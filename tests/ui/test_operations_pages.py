@@ -13,7 +13,8 @@ from core import audit, tenants
 from core.access import Actor, Role
 from core.app import App
 from core.db.models import DailyCount, Tenant, User
-from tests.conftest import Cast
+from tests.campaigning import ingest_until_idle, send_until_idle, started
+from tests.conftest import Cast, verified_sender
 from tests.simulators import Simulator
 from tests.ui.conftest import Console, make_tenants, open_page, said
 
@@ -102,6 +103,26 @@ def test_pausing_asks_for_a_reason_and_resuming_too(
     at.button("confirm.yes").click().run()
     assert status_of(app, "acme") == "ENABLED"
     assert [entry.action for entry in audit.list_entries(app, root)][:2] == ["resume tenant", "pause tenant"]
+
+
+def test_a_tenants_panel_shows_its_latest_events_and_how_many_are_suppressed(
+    console: Console, people: People, app: App, cast: Cast, simulator: Simulator
+) -> None:
+    sender = verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+    at = open_page(console(people("dora", Role.OPERATOR), tenant="acme"), TENANTS)
+    assert "SES has said nothing yet" in said(at)
+    simulator.scenario(addresses={"ada@example.com": "bounce"})
+    started(app, cast.acme.id, sender.id, ["ada@example.com", "grace@example.com"])
+    send_until_idle(app)
+    ingest_until_idle(app)
+    at.run()
+    events = at.dataframe[-1].value
+    assert set(events["Recipient"]) == {"ada@example.com", "grace@example.com"}
+    assert metrics(at)["Suppressed"] == "1"
+    at.segmented_control(key="tenants.events.kind").select("Bounces").run()
+    assert list(at.dataframe[-1].value["Recipient"]) == ["ada@example.com"]
+    own = open_page(console(people("carol", Role.ANALYST, "acme"), tenant="acme"), TENANTS)
+    assert "ada@example.com" not in own.dataframe[-1].value.to_csv()
 
 
 def test_cancelling_pauses_nothing(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from core import access, tenants
 from core.app import App
@@ -57,6 +58,14 @@ def test_rates_cards_and_tables_are_drawn(page: Visit, app: App, cast: Cast) -> 
     assert len(at.get("vega_lite_chart")) == 3
     assert "Transactional mail" in shown(at)
     assert "example.com" in shown(at)
+
+
+def test_delivered_is_a_share_of_what_has_an_outcome(page: Visit, app: App, cast: Cast) -> None:
+    sent(app, cast.acme.id, days_ago=2)
+    with app.db.begin() as session:
+        session.execute(update(DailyCount).values(sent=2000))  # half of it has no outcome yet
+    at = page(cast.carol)
+    assert at.metric[1].value == "97.0 %"
 
 
 def test_the_range_decides_what_is_counted(page: Visit, app: App, cast: Cast) -> None:

@@ -79,6 +79,15 @@ def test_verify_now_turns_the_badge_green_when_dns_holds_the_records(
     assert "is verified" in at.success[0].value
 
 
+def test_what_ses_misses_is_said_in_words(page: Visit, app: App, cast: Cast) -> None:
+    sender = senders.add(app, access.SYSTEM, cast.acme.id, "news@acme-mail.io")
+    at = page(cast.bob)
+    at.button(key=f"senders.verify.{sender.id}").click().run()
+    assert "SES has not found the records in DNS yet." in shown(at)
+    at.button(key=f"senders.records.{sender.id}").click().run()
+    assert "Step 2 of 2" in shown(at)
+
+
 def test_the_cooldown_is_said_in_a_sentence(page: Visit, app: App, cast: Cast) -> None:
     sender = senders.add(app, access.SYSTEM, cast.acme.id, "news@acme-mail.io")
     at = page(cast.bob)
