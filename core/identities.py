@@ -15,8 +15,8 @@ from core import accounts, audit, dns, tenants
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.conflicts import one_wins
-from core.db.models import Campaign, Identity, Sender, Tenant
-from core.db.states import CampaignStatus, VerificationStatus
+from core.db.models import Campaign, Identity, Message, Sender, Tenant
+from core.db.states import CampaignStatus, MessageStatus, VerificationStatus
 from core.dns import DnsRecord as DnsRecord
 from core.errors import Conflict, InputError, NotFound, PostyardError, ProviderError
 from core.providers.base import IdentityState
@@ -53,12 +53,15 @@ def add(app: App, actor: Actor, tenant_id: int, name: str) -> Identity:
     when another tenant has the domain or one above it, without a word about who."""
     actor.must(Action.MANAGE_SENDERS, tenant_id)
     name = checked_name(name)
-    identity = _reserve(app, tenant_id, name)
-    if identity.dkim_tokens or identity.verification_status != VerificationStatus.NOT_STARTED:
-        return identity
     with app.db.read() as session:
         tenant = tenants.get_tenant(session, tenant_id)
         region = accounts.get_account(session, tenant.account_id).region
+        is_new = find_by_name(session, tenant_id, name) is None
+    if is_new:
+        app.providers.email(region).caller_account_id()  # without AWS nothing is begun
+    identity = _reserve(app, tenant_id, name)
+    if identity.dkim_tokens or identity.verification_status != VerificationStatus.NOT_STARTED:
+        return identity
     state = _create_in_ses(app, tenant, region, name)
     with one_wins(name), app.db.begin() as session:
         identity = get_identity(session, tenant_id, identity.id)
@@ -144,7 +147,8 @@ def mark_removed(session: Session, tenant_id: int, identity_id: int, at: datetim
 
 
 def refuse_while_used(session: Session, tenant_id: int, what: str, of: ColumnElement[bool]) -> None:
-    """Conflict while a campaign that goes on, or may go on, sends from one of the senders `of` selects."""
+    """Conflict while a campaign that goes on, or may go on, sends from one of the senders `of` selects, or a
+    single message of theirs still waits."""
     name = session.scalar(
         select(Campaign.name)
         .join(Sender, Campaign.sender_id == Sender.id)
@@ -153,6 +157,15 @@ def refuse_while_used(session: Session, tenant_id: int, what: str, of: ColumnEle
     )
     if name is not None:
         raise Conflict(f'Campaign "{name}" uses {what}. Cancel it or wait until it is sent.')
+    waiting = (
+        select(Message.id)
+        .join(Sender, Message.sender_id == Sender.id)
+        .where(Message.campaign_id.is_(None), Message.status == MessageStatus.PENDING)
+        .where(Message.tenant_id == tenant_id, of)
+        .limit(1)
+    )
+    if session.scalar(waiting) is not None:
+        raise Conflict(f"A message from {what} still waits to be sent. Remove it after that.")
 
 
 def live_senders(session: Session, tenant_id: int, identity_id: int) -> list[Sender]:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, exists, or_, select, update
 
 from core import accounts, events, identities, sending, tenants
 from core.app import App
-from core.db.models import Account, Campaign, JobRun, Message, Tenant
+from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.db.upsert import insert
 
@@ -119,24 +120,45 @@ def is_idle(app: App) -> bool:
     """Nothing may go out, no reply is awaited, no event is on its way."""
     with app.db.read() as session:
         in_flight = select(Message.id).where(Message.status == MessageStatus.SENDING).limit(1)
-        if any(session.scalar(query) for query in (in_flight, _may_still_go(app), _awaiting(app))):
+        unfinished = (in_flight, _campaign_may_go(app), _single_may_go(app), _awaiting(app))
+        if any(session.scalar(query) for query in unfinished):
             return False
         queues = session.execute(select(Account.region, Account.queue_url)).all()
     return all(app.providers.queue(region).depth(url) == 0 for region, url in queues if url is not None)
 
 
-def _may_still_go(app: App) -> Select[int]:
-    """A pending message that neither a person nor a closed account holds back."""
+def _able_accounts(app: App) -> tuple[Any, ...]:
+    """Conditions: neither a person nor Amazon SES holds the tenant's mail back for long."""
     soon = app.now() + CLOSED_IS_IDLE_AFTER
+    return (
+        Tenant.sending_status != SendingStatus.DISABLED,
+        Account.sending_enabled,
+        or_(Account.closed_until.is_(None), Account.closed_until < soon),
+    )
+
+
+def _campaign_may_go(app: App) -> Select[int]:
+    waiting = exists().where(
+        Message.campaign_id == Campaign.id, Message.status == MessageStatus.PENDING
+    )  # per campaign: a scan of all messages otherwise
+    return (
+        select(Campaign.id)
+        .join(Tenant, Tenant.id == Campaign.tenant_id)
+        .join(Account, Account.id == Tenant.account_id)
+        .where(Campaign.status == CampaignStatus.SENDING, *_able_accounts(app), waiting)
+        .limit(1)
+    )
+
+
+def _single_may_go(app: App) -> Select[int]:
     return (
         select(Message.id)
         .join(Tenant, Tenant.id == Message.tenant_id)
         .join(Account, Account.id == Tenant.account_id)
-        .outerjoin(Campaign, Campaign.id == Message.campaign_id)
-        .where(Message.status == MessageStatus.PENDING)
-        .where(or_(Message.campaign_id.is_(None), Campaign.status == CampaignStatus.SENDING))
-        .where(Tenant.sending_status != SendingStatus.DISABLED, Account.sending_enabled)
-        .where(or_(Account.closed_until.is_(None), Account.closed_until < soon))
+        .join(Sender, Sender.id == Message.sender_id)
+        .join(Identity, Identity.id == Sender.identity_id)
+        .where(Message.campaign_id.is_(None), Message.status == MessageStatus.PENDING)
+        .where(Sender.deleted_at.is_(None), Identity.verified_for_sending, *_able_accounts(app))
         .limit(1)
     )
 

@@ -21,15 +21,19 @@ LONGEST_CALL = timedelta(seconds=30)
 # A little more than the second itself: the clocks that measure it are read a moment apart.
 HOLD_AFTER_REPLY = timedelta(seconds=1.01)
 KEPT = timedelta(minutes=3)
+# GetAccount is asked each minute, and the first of those who were sent to yesterday may be 24 hours ago then.
+QUOTA_LOOKED_AT_EVERY = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """`recipients` may be sent to now; if 0, ask again after `wait_seconds`."""
+    """`recipients` may be sent to now; if 0, ask again after `wait_seconds`. `closes`: for so long nothing at
+    all can leave, and people should see why."""
 
     recipients: int
     wait_seconds: float = 0.0
     reason: str = ""
+    closes: timedelta | None = None
 
 
 def allowance(session: Session, account: Account, now: datetime) -> Allowance:
@@ -41,7 +45,11 @@ def allowance(session: Session, account: Account, now: datetime) -> Allowance:
         return Allowance(0, 60.0, "Amazon SES has paused sending for this account.")
     left_today = _left_of_24_hours(session, account)
     if left_today <= 0:
-        return Allowance(0, 60.0, f"The quota of {account.max_24_hour_send:,.0f} in 24 hours is used up.")
+        reason = (
+            f"The quota of {account.max_24_hour_send:,.0f} recipients in 24 hours is used up. "
+            "Sending goes on by itself as soon as Amazon SES allows more."
+        )
+        return Allowance(0, 60.0, reason, closes=QUOTA_LOOKED_AT_EVERY)
     held, first_end = session.execute(
         select(func.coalesce(func.sum(RateGrant.recipients), 0), func.min(RateGrant.held_until)).where(
             RateGrant.account_id == account.id, RateGrant.held_until > now

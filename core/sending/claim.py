@@ -58,6 +58,15 @@ class Turn:
     last_tenant_id: int = 0
     last_message_id: dict[int, int] = field(default_factory=dict)  # by campaign
     contents: dict[int, CompiledContent] = field(default_factory=dict)
+    # Tenant -> until when (monotonic) its single messages rest, because SES does not send for it.
+    resting: dict[int, float] = field(default_factory=dict)
+
+    def rest(self, tenant_id: int, until: float) -> None:
+        self.resting[tenant_id] = until
+
+    def resting_at(self, monotonic: float) -> list[int]:
+        self.resting = {id_: until for id_, until in self.resting.items() if until > monotonic}
+        return sorted(self.resting)
 
 
 def claim(app: App, turn: Turn, account_id: int, outstanding: int) -> Claimed:
@@ -66,7 +75,7 @@ def claim(app: App, turn: Turn, account_id: int, outstanding: int) -> Claimed:
     now = app.now()
     with app.db.begin() as session:
         account = session.get_one(Account, account_id, with_for_update=True)
-        work = _next_work(session, turn, account_id)
+        work = _next_work(session, turn, account_id, turn.resting_at(armed_at))
         if work is None:
             return Claimed([], 0.5, is_idle=True)
         room = limits.block_size(account) - outstanding
@@ -74,7 +83,9 @@ def claim(app: App, turn: Turn, account_id: int, outstanding: int) -> Claimed:
             return Claimed([], 0.5, is_idle=False)
         allowed = limits.allowance(session, account, now)
         if allowed.recipients == 0:
-            return Claimed([], min(allowed.wait_seconds, 5.0), is_idle=allowed.wait_seconds > 60)
+            if allowed.closes:
+                limits.close(session, account_id, until=now + allowed.closes, reason=allowed.reason)
+            return Claimed([], min(allowed.wait_seconds, 5.0), is_idle=allowed.wait_seconds >= 60)
         rows = _pending(session, turn, work, min(room, allowed.recipients))
         entries = _armable(app, session, turn, work, rows)
         if not entries:
@@ -98,9 +109,11 @@ def accounts_with_work(session: Session) -> list[tuple[int, str]]:
     return [(row.id, row.region) for row in session.execute(query.order_by(Account.id))]
 
 
-def _next_work(session: Session, turn: Turn, account_id: int) -> Row[*tuple[Any, ...]] | None:
+def _next_work(
+    session: Session, turn: Turn, account_id: int, resting: list[int]
+) -> Row[*tuple[Any, ...]] | None:
     """The next tenant's mail that may go out: single messages first, then its oldest campaign."""
-    single = session.execute(_may_go(_singles(account_id))).first()
+    single = session.execute(_may_go(_singles(account_id)).where(Tenant.id.not_in(resting))).first()
     if single is not None:
         return single
     able = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import limits
@@ -26,6 +26,7 @@ from core.sending.claim import Call
 logger = logging.getLogger(__name__)
 
 NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
+ENDED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
 # Spelled out: an IN list cannot be sent for many rows at once.
 STILL_OURS = or_(Message.status == MessageStatus.SENDING, Message.status == MessageStatus.UNKNOWN)
 # How long nothing is sent through the account then; SES's advice for its quota is ten minutes.
@@ -35,7 +36,9 @@ CLOSED_FOR = {
     Outcome.CREDENTIALS: timedelta(minutes=5),
     Outcome.NOT_SENT: timedelta(seconds=5),
 }
+# Refused one after the other: then it is not the recipients.
 REFUSALS_THAT_STOP_A_CAMPAIGN = 5
+LOOK_BACK_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def record(app: App, finished: list[Finished]) -> None:
     """Write the replies of many calls. Twice is the same."""
     outcomes: Counter[str] = Counter()
     with app.db.begin() as session:
+        ended = _lock_ended(session, finished)
         for results in _by_statement(finished).values():
             statement, rows = results
             session.connection().execute(statement, sorted(rows, key=lambda row: row["of_id"]))
@@ -58,6 +62,8 @@ def record(app: App, finished: list[Finished]) -> None:
         for done in finished:
             outcomes.update(result.outcome.value for result in done.results)
             _draw_consequences(session, done)
+            if done.call.campaign_id in ended:
+                _follow_the_end(session, done.call, ended[done.call.campaign_id])
     logger.info(
         "sent calls=%d %s", len(finished), " ".join(f"{name}={n}" for name, n in sorted(outcomes.items()))
     )
@@ -103,35 +109,84 @@ def _statement(kind: str, row: dict[str, Any]) -> Any:
     )
 
 
+def _lock_ended(session: Session, finished: list[Finished]) -> dict[int | None, str]:
+    """Status of the campaigns that ended before these replies; none ends until they are written."""
+    query = (
+        select(Campaign.id, Campaign.status)
+        .where(Campaign.id.in_({done.call.campaign_id for done in finished} - {None}))
+        .order_by(Campaign.id)
+        .with_for_update(read=True)
+    )
+    statuses = {row.id: row.status for row in session.execute(query)}
+    return {id_: status for id_, status in statuses.items() if status in ENDED}
+
+
+def _follow_the_end(session: Session, call: Call, status: str) -> None:
+    """Nobody waits in a campaign that has ended: cancelled with it, or it goes on for those who came back."""
+    came_back = (Message.id.in_(call.message_ids), Message.status == MessageStatus.PENDING)
+    if status == CampaignStatus.CANCELLED:
+        session.execute(
+            update(Message)
+            .where(*came_back)
+            .values(status=MessageStatus.CANCELLED, reason="The campaign was cancelled.")
+        )
+    elif session.scalar(select(Message.id).where(*came_back).limit(1)):
+        session.execute(
+            update(Campaign)
+            .where(Campaign.id == call.campaign_id, Campaign.status == CampaignStatus.SENT)
+            .values(status=CampaignStatus.SENDING, finished_at=None, version=Campaign.version + 1)
+        )
+
+
 def _draw_consequences(session: Session, done: Finished) -> None:
     """What an answer says about account and campaign, beyond its own messages."""
-    refusals = Counter(result.reason for result in done.results if result.outcome is Outcome.REFUSED)
     for result in _one_of_each_outcome(done.results):
         if pause := CLOSED_FOR.get(result.outcome):
             reason = _short(result.reason or result.code)
             limits.close(session, done.call.account_id, until=done.replied_at + pause, reason=reason)
-        elif result.outcome is Outcome.PAUSED:
-            _stop(session, done.call, CampaignStatus.BLOCKED, result.reason or result.code)
-            if result.account_wide:
-                session.execute(
-                    update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
-                )
-    for reason, count in refusals.items():
-        if count >= REFUSALS_THAT_STOP_A_CAMPAIGN or count == len(done.results):
-            _stop(session, done.call, CampaignStatus.BLOCKED, reason)
+        elif result.outcome is Outcome.PAUSED and result.account_wide:
+            # Its campaigns only wait: they go on by themselves once GetAccount says that SES sends again.
+            session.execute(
+                update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
+            )
+        elif result.outcome is Outcome.PAUSED or (
+            result.outcome is Outcome.REFUSED and _refuses_everybody(session, done.call)
+        ):
+            _stop(session, done.call, result.reason or result.code)
+
+
+def _refuses_everybody(session: Session, call: Call) -> bool:
+    """Whether SES refused the last few of the campaign, in however many calls."""
+    last = max(call.message_ids)
+    # By id alone: a condition on the campaign would make SQLite read all of it.
+    query = (
+        select(Message.campaign_id, Message.status)
+        .where(Message.id.between(last - LOOK_BACK_ROWS, last), Message.attempt.is_not(None))
+        .order_by(Message.id.desc())
+    )
+    answered = [
+        row.status
+        for row in session.execute(query)
+        if row.campaign_id == call.campaign_id and row.status != MessageStatus.SENDING
+    ][:REFUSALS_THAT_STOP_A_CAMPAIGN]
+    return answered == [MessageStatus.FAILED] * REFUSALS_THAT_STOP_A_CAMPAIGN
 
 
 def _one_of_each_outcome(results: list[EntryResult]) -> Iterator[EntryResult]:
     yield from {result.outcome: result for result in results}.values()
 
 
-def _stop(session: Session, call: Call, status: CampaignStatus, reason: str) -> None:
+def _stop(session: Session, call: Call, reason: str) -> None:
     if call.campaign_id is None:
         return
     session.execute(
         update(Campaign)
         .where(Campaign.id == call.campaign_id, Campaign.status == CampaignStatus.SENDING)
-        .values(status=status, status_reason=_short(f"SES refuses: {reason}"), version=Campaign.version + 1)
+        .values(
+            status=CampaignStatus.BLOCKED,
+            status_reason=_short(f"SES refuses: {reason}"),
+            version=Campaign.version + 1,
+        )
     )
 
 

@@ -36,6 +36,8 @@ BEAT_SECONDS = 5.0
 # Longer than any call can last after its claim, so that a living worker is never taken for dead.
 LEASE = timedelta(seconds=45)
 DATABASE_RETRY_SECONDS = 1.0
+# A single message has no campaign that could be blocked: after "paused" its tenant's wait so long.
+REST_SECONDS = 30.0
 
 
 def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
@@ -169,6 +171,8 @@ class _Loop:
             self.calls -= 1
             self.outstanding[done.call.account_id] -= len(done.call.message_ids)
             self.sent += sum(result.outcome is Outcome.ACCEPTED for result in done.results)
+            if done.call.campaign_id is None and done.results[0].outcome is Outcome.PAUSED:
+                self.turn.rest(done.call.tenant_id, self.app.clock.monotonic() + REST_SECONDS)
 
     def _waiting_replies(self, wait: float) -> Iterator[Finished]:
         with contextlib.suppress(queue.Empty):

@@ -1,0 +1,164 @@
+"""What stops sending, and how it goes on: nobody is left waiting for what will never come."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+
+from core import accounts, campaigns, jobs, senders, sending
+from core.access import Actor
+from core.app import App
+from core.db.models import Account, Identity, Sender
+from core.errors import Conflict
+from core.providers.base import EntryResult, Outcome
+from core.sending.claim import Call, Turn, claim
+from core.sending.record import Finished, record
+from tests.campaigning import addresses, counts, ingest_until_idle, send_until_idle, started, view
+from tests.conftest import Cast, verified_sender
+from tests.simulators import Simulator
+
+
+@pytest.fixture
+def sender(app: App, simulator: Simulator, cast: Cast) -> Sender:
+    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+
+
+def account(app: App, simulator: Simulator, **scenario: object) -> None:
+    simulator.scenario(account=scenario)
+    accounts.refresh_due(app)
+
+
+def armed(app: App) -> Call:
+    with app.db.read() as session:
+        account_id = session.scalars(select(Account.id)).one()
+    [call] = claim(app, Turn(worker="gone"), account_id, 0).calls
+    return call
+
+
+def answer(app: App, call: Call, outcome: Outcome) -> None:
+    results = [EntryResult(outcome, reason="as the test wants")] * len(call.message_ids)
+    record(app, [Finished(call, results, app.now())])
+
+
+def one_mail(app: App, actor: Actor, tenant_id: int, sender: Sender) -> None:
+    sending.send(
+        app, actor, tenant_id, sender_id=sender.id, to="a@example.com", subject="Hi", html="<p>Hi</p>"
+    )
+
+
+def test_who_was_in_flight_when_the_campaign_was_cancelled_does_not_wait_for_ever(
+    app: App, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(5))
+    call = armed(app)
+    campaigns.cancel(app, alice, cast.acme.id, campaign_id)
+    answer(app, call, Outcome.THROTTLED)
+    assert counts(app, cast.acme.id, campaign_id) == {"cancelled": 5}
+
+
+def test_a_finished_campaign_goes_on_for_those_whose_worker_came_back_unsent(
+    app: App, cast: Cast, sender: Sender
+) -> None:
+    """A process that was stopped for a minute is taken for dead; then it says that it had not called yet."""
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(5))
+    call = armed(app)
+    sending.reap_dead(app)
+    send_until_idle(app)
+    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
+    answer(app, call, Outcome.NOT_SENT)
+    with app.db.begin() as session:
+        session.execute(update(Account).values(closed_until=None))
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 5}
+    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
+
+
+def test_sending_goes_on_by_itself_when_ses_ends_its_pause_of_the_account(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(20))
+    simulator.scenario(account={"sending_enabled": False})
+    send_until_idle(app)
+    held = view(app, cast.acme.id, campaign_id)
+    assert (held.campaign.status, held.counts["pending"]) == ("SENDING", 20)
+    assert "paused sending for this account" in (held.held_reason or "")
+
+    account(app, simulator, sending_enabled=True)
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 20}
+
+
+def test_a_list_larger_than_the_daily_quota_waits_says_why_and_does_not_keep_a_script(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    account(app, simulator, max_24_hour_send=30)
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(50))
+    send_until_idle(app)
+    held = view(app, cast.acme.id, campaign_id)
+    assert (held.counts["pending"], held.counts["sent"]) == (20, 30)
+    assert "24 hours is used up" in (held.held_reason or "")
+
+    account(app, simulator, max_24_hour_send=500)
+    with app.db.begin() as session:
+        session.execute(update(Account).values(closed_until=None))
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 50}
+
+
+def test_one_refused_recipient_does_not_stop_a_slow_accounts_campaign(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    account(app, simulator, max_send_rate=14)
+    simulator.faults({"kind": "error", "entry": True, "times": 1, "code": "INVALID_PARAMETER"})
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(15))
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 14, "failed": 1}
+
+
+def test_a_campaign_whose_every_recipient_is_refused_is_blocked_early(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    account(app, simulator, production_access=False, max_send_rate=14)
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(40))
+    send_until_idle(app)
+    blocked = view(app, cast.acme.id, campaign_id)
+    assert blocked.campaign.status == "BLOCKED"
+    assert "not verified" in (blocked.campaign.status_reason or "")
+    assert blocked.counts["failed"] <= 8
+    assert blocked.counts["pending"] == 40 - blocked.counts["failed"]
+
+
+def test_a_tenant_paused_at_ses_alone_does_not_use_up_the_rate_with_one_mail(
+    app: App, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    ses = app.providers.email("ap-southeast-1")
+    ses.set_tenant_sending(str(cast.acme.ses_tenant_arn), enabled=False)
+    one_mail(app, alice, cast.acme.id, sender)
+    turn = Turn(worker="w")
+    with app.db.read() as session:
+        account_id = session.scalars(select(Account.id)).one()
+    turn.rest(cast.acme.id, app.clock.monotonic() + 5)
+    assert claim(app, turn, account_id, 0).calls == []
+    turn.rest(cast.acme.id, app.clock.monotonic() - 1)
+    assert len(claim(app, turn, account_id, 0).calls) == 1
+
+
+def test_one_mail_that_cannot_leave_does_not_keep_a_script(
+    app: App, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    one_mail(app, alice, cast.acme.id, sender)
+    ingest_until_idle(app)
+    assert not jobs.is_idle(app)
+    with app.db.begin() as session:
+        session.execute(update(Identity).values(verified_for_sending=False))
+    assert jobs.is_idle(app)
+
+
+def test_a_sender_whose_mail_still_waits_is_not_removed(
+    app: App, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    one_mail(app, alice, cast.acme.id, sender)
+    with pytest.raises(Conflict, match="still waits"):
+        senders.remove(app, alice, cast.acme.id, sender.id)
+    send_until_idle(app)
+    senders.remove(app, alice, cast.acme.id, sender.id)
