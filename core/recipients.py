@@ -123,6 +123,13 @@ def check(content: bytes, layout: Layout, mapping: Mapping[str, str] | None = No
     return checked
 
 
+def under_own_names(layout: Layout, fields: Iterable[str]) -> dict[str, str]:
+    """Merge fields that are written as the file's own headers, for which the layout proposes other names:
+    {{vorname}} may be said as well as {{first_name}}."""
+    own = {field_name(header): header for header in layout.headers}
+    return {name: own[name] for name in fields if name in own and name not in layout.mapping}
+
+
 def read(
     content: bytes,
     layout: Layout,

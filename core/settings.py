@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigurationError
 
@@ -64,6 +66,12 @@ class Settings(BaseSettings):
             url = "postgresql+psycopg://" + url.split("://", 1)[1]
         if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        try:
+            parts = make_url(url)
+        except (ArgumentError, ValueError) as e:
+            raise ValueError("is no address; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from e
+        if url.startswith("sqlite") and parts.database in (None, "", ":memory:"):
+            raise ValueError("names no file; write sqlite:///var/postyard.db or sqlite:////absolute/path.db")
         return SecretStr(url)
 
     @classmethod

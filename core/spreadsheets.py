@@ -47,6 +47,12 @@ _FOREIGN = (
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
 )
+# By the end of the name: what is inside might be read as text, and be nonsense.
+_FOREIGN_NAMES = (
+    *(".xlsx", ".xlsm", ".xls", ".ods", ".numbers"),
+    *(".pdf", ".doc", ".docx", ".rtf", ".html", ".htm", ".xml", ".json", ".vcf"),
+    *(".zip", ".gz", ".7z", ".rar", ".png", ".jpg", ".jpeg", ".gif"),
+)
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<table)", re.IGNORECASE)
 
 _LATIN = ("cp1252", "cp1250", "cp1254")  # in the order that wins a tie
@@ -84,6 +90,8 @@ def encoding_of(content: bytes, filename: str) -> str:
     """How the bytes are to be read: by their mark, as UTF-8, or as the likeliest older encoding.
     Raises InputError for an empty or too large file, for what is not text, and for what nothing can read."""
     _refuse_foreign(content, _shown(filename))
+    if filename.lower().endswith(_FOREIGN_NAMES):
+        raise InputError(f"{_shown(filename)} is not CSV by its name. {SAVE_AS_CSV}", "csv")
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             candidates = [encoding]

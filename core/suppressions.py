@@ -173,6 +173,11 @@ def import_csv(
             get_tenant(session, tenant_id)
             accepted += len(block)
             added += len(suppress(session, tenant_id, _imported(actor, block), app.now()))
+    if rejected and not accepted:
+        first = rejected[0]
+        raise InputError(
+            f"No row of the list can be used, so nothing is added. Line {first.line}: {first.reason}"
+        )
     with app.db.begin() as session:
         get_tenant(session, tenant_id)
         audit.record(

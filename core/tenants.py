@@ -36,6 +36,7 @@ def create(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC
     slug, name = _checked_slug(slug), _checked_name(name)
     _check_timezone(timezone)
     account = accounts.ensure_platform_account(app)
+    app.providers.email(account.region).caller_account_id()  # without AWS nothing is begun
     tenant = _reserve(app, account, slug, name, timezone)
     state = _provision(app, tenant, account)
     return _complete(app, actor, tenant.id, state, "create tenant")

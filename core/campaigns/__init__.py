@@ -43,6 +43,7 @@ __all__ = [
 
 ROWS_PER_INSERT = 2_000
 MAX_NAME = 200
+LARGEST_ID = 2**31 - 1  # of a PostgreSQL integer
 
 # Who may follow whom; every change of state goes through _move.
 MOVES: dict[CampaignStatus, frozenset[CampaignStatus]] = {
@@ -228,6 +229,8 @@ def list_messages(
 
 def find_tenant_of(app: App, actor: Actor, campaign_id: int) -> int:
     """The tenant of a campaign known by its number alone. Raises NotFound, also for another tenant's."""
+    if not 0 < campaign_id <= LARGEST_ID:
+        raise NotFound(_no_campaign(campaign_id))
     with app.db.read() as session:
         tenant_id = session.scalar(select(Campaign.tenant_id).where(Campaign.id == campaign_id))
     if tenant_id is None or not actor.sees(tenant_id):
@@ -280,7 +283,9 @@ def _checked(
     """The list against the content. SES answers 200 when a field is missing and tells later, so whoever lacks
     one is rejected here."""
     compiled = compile_content(subject, html, text, fallbacks or {})
-    checked = recipients.check(csv, recipients.inspect(csv, filename), dict(mapping or {}))
+    layout = recipients.inspect(csv, filename)
+    own_names = recipients.under_own_names(layout, compiled.field_names)
+    checked = recipients.check(csv, layout, {**own_names, **(mapping or {})})
     known = always_there(app)
     whole, incomplete = [], []
     for recipient in checked.accepted:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
+import orjson
 
 from core import __version__
 
@@ -30,6 +34,21 @@ _SERVICE = dict.fromkeys(("up", "migrate", "simulator", "work", "doctor", "demo"
 class _Commands(click.Group):
     """Imports a command's module when it is called: `core.cli.<name>`, attribute `<name>`."""
 
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        """As click does it, and with --json a fault of usage is JSON on stdout, too."""
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            _refuse_unreadable(given)
+            code = super().main(given, *rest, **{**settings, "standalone_mode": False})
+        except click.Abort:
+            code = 130
+        except click.ClickException as e:
+            e.show()
+            if "--json" in given:
+                click.echo(orjson.dumps({"error": e.format_message()}, option=orjson.OPT_INDENT_2).decode())
+            code = e.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -43,6 +62,14 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _refuse_unreadable(arguments: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come from the shell as lone surrogates, which no database keeps."""
+    for argument in arguments:
+        shown = argument.encode(errors="replace").decode()
+        if shown != argument:
+            raise click.UsageError(f"{shown!r} is not UTF-8. Set the terminal to UTF-8 and write it again.")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,11 +12,18 @@ import core.campaigns
 from core import senders, tenants
 from core.access import Actor
 from core.app import App
-from core.cli.operation import Answer, file_argument, operation, pairs, read_text, table
+from core.cli.operation import (
+    Answer,
+    file_argument,
+    operation,
+    pairs,
+    read_text,
+    rejections_json,
+    rejections_text,
+    table,
+)
 from core.db.states import MessageStatus
 from core.recipients import Rejection
-
-SHOWN_REJECTIONS = 20
 
 
 @click.group()
@@ -125,13 +132,10 @@ def _counted(
         "accepted": accepted,
         "rejected": len(rejected),
         "duplicates": len(duplicates),
-        "rejections": [{"line": r.line, "value": r.value, "reason": r.reason} for r in rejected],
+        "rejections": rejections_json(rejected),
     }
-    lines = [f"{head}{accepted} accepted, {len(rejected)} rejected, {len(duplicates)} duplicates."]
-    lines += [f"  line {r.line}: {r.reason} ({r.value})" for r in rejected[:SHOWN_REJECTIONS]]
-    if len(rejected) > SHOWN_REJECTIONS:
-        lines.append(f"  and {len(rejected) - SHOWN_REJECTIONS} more: --json lists them all")
-    return Answer(value, "\n".join(lines))
+    head += f"{accepted} accepted, {len(rejected)} rejected, {len(duplicates)} duplicates."
+    return Answer(value, rejections_text(head, rejected))
 
 
 @campaigns.command("list")

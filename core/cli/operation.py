@@ -21,9 +21,11 @@ from core.access import Actor
 from core.app import App, build_app
 from core.db import migrate
 from core.errors import ConfigurationError, InputError, PostyardError
+from core.recipients import Rejection
 
 P = ParamSpec("P")
 
+SHOWN_REJECTIONS = 20
 REFUSED = 1  # the sentence says what a person can do
 NOT_INSTALLED = 2  # settings, database or usage
 
@@ -133,6 +135,18 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in shown
     )
+
+
+def rejections_json(rejected: Sequence[Rejection]) -> list[dict[str, Any]]:
+    return [{"line": r.line, "value": r.value, "reason": r.reason} for r in rejected]
+
+
+def rejections_text(head: str, rejected: Sequence[Rejection]) -> str:
+    """The head, and below it the first rows that were left out."""
+    lines = [head, *(f"  line {r.line}: {r.reason} ({r.value})" for r in rejected[:SHOWN_REJECTIONS])]
+    if len(rejected) > SHOWN_REJECTIONS:
+        lines.append(f"  and {len(rejected) - SHOWN_REJECTIONS} more: --json lists them all")
+    return "\n".join(lines)
 
 
 def read_text(path: Path | None) -> str:

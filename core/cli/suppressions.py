@@ -14,9 +14,18 @@ import core.suppressions
 from core import tenants
 from core.access import Actor
 from core.app import App
-from core.cli.operation import Answer, file_argument, operation, pairs, table
+from core.cli.operation import (
+    Answer,
+    file_argument,
+    operation,
+    pairs,
+    rejections_json,
+    rejections_text,
+    table,
+)
 from core.db.models import Suppression
 from core.db.states import SuppressionReason
+from core.errors import InputError
 
 
 @click.group()
@@ -74,10 +83,11 @@ def import_(app: App, actor: Actor, tenant: str, file: Path, columns: Sequence[s
     done = core.suppressions.import_csv(
         app, actor, tenant_id, file.read_bytes(), file.name, pairs("--map", columns) or None
     )
-    rejections = [{"line": r.line, "value": r.value, "reason": r.reason} for r in done.rejected]
-    value = {"added": done.added, "already": done.already, "rejected": len(rejections)}
-    text = f"{done.added} added, {done.already} were there already, {len(rejections)} rejected."
-    return Answer(value | {"rejections": rejections}, text)
+    value = {"added": done.added, "already": done.already, "rejected": len(done.rejected)}
+    head = f"{done.added} added, {done.already} were there already, {len(done.rejected)} rejected."
+    return Answer(
+        value | {"rejections": rejections_json(done.rejected)}, rejections_text(head, done.rejected)
+    )
 
 
 @suppressions.command("export")
@@ -89,8 +99,11 @@ def export(app: App, actor: Actor, tenant: str, output: Path | None) -> Answer:
     lines = core.suppressions.export_csv(app, actor, tenants.get_by_slug(app, actor, tenant).id)
     if output is None:
         return Answer(lambda: list(csv.DictReader(io.StringIO("".join(lines), newline=""))), lines)
-    with output.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(lines)
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+    except OSError as e:
+        raise InputError(f"Cannot write {output} ({e.strerror}). Name a file that can be written.") from e
     return Answer({"file": str(output)}, f"Written to {output}.")
 
 

@@ -373,3 +373,20 @@ def test_addresses_are_judged_as_email_validator_judges_them(address: str) -> No
             recipients.valid_address(address)
     else:
         assert recipients.valid_address(address) == found
+
+
+def test_a_file_whose_name_says_that_it_is_no_csv_is_refused() -> None:
+    content = b"email\na@example.com\n"
+    for name in ("people.xlsx", "PEOPLE.PDF", "people.csv.zip"):
+        with pytest.raises(InputError, match="not CSV by its name"):
+            recipients.inspect(content, name)
+    for name in ("people.csv", "people.txt", "people", ""):
+        assert recipients.inspect(content, name).headers == ("email",)
+
+
+def test_a_field_may_be_named_as_the_files_own_header() -> None:
+    layout = recipients.inspect(b"E-Mail;Vorname;Ort\na@example.com;Jo;Ulm\n", "people.csv")
+    own = recipients.under_own_names(layout, ["vorname", "first_name", "ort", "nowhere"])
+    assert own == {"vorname": "Vorname", "ort": "Ort"}
+    [jo] = recipients.check(b"E-Mail;Vorname;Ort\na@example.com;Jo;Ulm\n", layout, own).accepted
+    assert jo.fields == {"first_name": "Jo", "vorname": "Jo", "ort": "Ulm"}
