@@ -42,7 +42,7 @@ _EVERYBODY = frozenset(Role)
 _STAFF = frozenset({Role.ADMIN, Role.OPERATOR})
 _MANAGERS = _STAFF | {Role.ACCOUNT_MANAGER}
 
-# The table that tests/unit/test_access.py walks: role x action x (own tenant, another tenant).
+# tests/integration/test_access_matrix.py calls every use case by it: role x (own tenant, another, none).
 ALLOWED: dict[Action, frozenset[Role]] = {
     Action.MANAGE_USERS: frozenset({Role.ADMIN}),
     Action.MANAGE_ACCOUNTS: frozenset({Role.ADMIN}),

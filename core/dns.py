@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -175,10 +176,12 @@ def _authoritative(name: str) -> dns.resolver.Resolver:
 
 
 def _addresses(server: str, system: dns.resolver.Resolver) -> list[str]:
+    """Public ones alone: whoever owns a domain chooses its servers' addresses, and must not choose ours."""
     try:
-        return [str(record) for record in system.resolve(server, "A", search=False, lifetime=1.0)]
+        found = [str(record) for record in system.resolve(server, "A", search=False, lifetime=1.0)]
     except dns.exception.DNSException:
         return []
+    return [address for address in found if ipaddress.ip_address(address).is_global]
 
 
 def _resolver(nameservers: list[dns.nameserver.Nameserver]) -> dns.resolver.Resolver | None:

@@ -1,0 +1,294 @@
+"""Every use case called directly by every role, with its own tenant's ids, another tenant's, and none's.
+
+A use case that is not listed in CASES fails the first test, so none can be added without its action.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import core
+from core import audit, campaigns, events, identities, senders, suppressions, templates, tenants, users
+from core.access import ALLOWED, SYSTEM, Action, Actor, Role
+from core.accounts import list_accounts
+from core.app import App, build_app
+from core.db.models import Suppression
+from core.errors import InputError, NotFound, PermissionDenied, PostyardError
+from core.reports import (
+    by_campaign,
+    by_domain,
+    find_messages,
+    health,
+    overview,
+    pauses,
+    rates,
+    recent_events,
+)
+from core.sending import send
+from core.settings import Settings
+from tests.databases import copy_sqlite
+from tests.simulators import Simulator
+
+MISSING = 999_999
+DAYS = {"since": date(2026, 1, 1), "until": date(2026, 1, 31)}
+MAIL = {"subject": "Hi", "html": "<p>Hi</p>"}
+CSV = b"email\nann@example.com\n"
+SEES_ALL = frozenset({Role.ADMIN, Role.OPERATOR})
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What belongs to one tenant; of a missing one everything is MISSING."""
+
+    tenant: int = MISSING
+    slug: str = "missing"
+    sender: int = MISSING
+    identity: int = MISSING
+    campaign: int = MISSING
+    template: int = MISSING
+    address: str = "missing@example.com"
+
+
+@dataclass(frozen=True)
+class World:
+    app: App
+    acme: Ids
+    globex: Ids
+
+
+# Called with (app, actor, tenant_id, ids of rows). Chosen so that somebody who may, changes nothing.
+Call = Callable[[App, Actor, int, Ids], object]
+OF_TENANT: dict[str, tuple[Action, Call]] = {
+    "audit.list_entries": (Action.SEE_AUDIT, lambda a, p, t, i: audit.list_entries(a, p, tenant_id=t)),
+    "campaigns.create": (Action.DRAFT_CAMPAIGN, lambda a, p, t, i: campaigns.create(
+        a, p, t, name="x", sender_id=i.sender, **MAIL, csv=CSV)),
+    "campaigns.check": (Action.DRAFT_CAMPAIGN, lambda a, p, t, i: campaigns.check(a, p, t, **MAIL, csv=CSV)),
+    "campaigns.start": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.start(a, p, t, i.campaign)),
+    "campaigns.pause": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.pause(a, p, t, i.campaign)),
+    "campaigns.resume": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.resume(a, p, t, i.campaign)),
+    "campaigns.status": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.status(a, p, t, i.campaign)),
+    "campaigns.list_campaigns": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.list_campaigns(a, p, t)),
+    "campaigns.list_messages": (Action.SEE_ADDRESSES,
+        lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
+    "identities.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
+    "reports.messages.find_messages": (Action.SEE_ADDRESSES,
+        lambda a, p, t, i: find_messages(a, p, t, i.address)),
+    "reports.messages.recent_events": (Action.SEE_REPORTS, lambda a, p, t, i: recent_events(a, p, t)),
+    "reports.pauses.pauses": (Action.SEE_REPORTS, lambda a, p, t, i: pauses(a, p, t, since=DAYS["since"])),
+    "reports.rates.rates": (Action.SEE_REPORTS, lambda a, p, t, i: rates(a, p, t, **DAYS)),
+    "reports.rates.by_campaign": (Action.SEE_REPORTS, lambda a, p, t, i: by_campaign(a, p, t, **DAYS)),
+    "reports.rates.by_domain": (Action.SEE_REPORTS, lambda a, p, t, i: by_domain(a, p, t, **DAYS)),
+    "senders.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.add(a, p, t, "nobody")),
+    "senders.list_senders": (Action.SEE_TENANT, lambda a, p, t, i: senders.list_senders(a, p, t)),
+    "senders.by_address": (Action.SEE_TENANT, lambda a, p, t, i: senders.by_address(a, p, t, i.address)),
+    "senders.records": (Action.SEE_TENANT, lambda a, p, t, i: senders.records(a, p, t, i.sender)),
+    "senders.set_default": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.set_default(a, p, t, i.sender)),
+    "sending.send": (Action.SEND_MESSAGE,
+        lambda a, p, t, i: send(a, p, t, sender_id=i.sender, to="ann@example.com", **MAIL)),
+    "suppressions.list_suppressions": (Action.SEE_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.list_suppressions(a, p, t)),
+    "suppressions.count": (Action.SEE_SUPPRESSIONS, lambda a, p, t, i: suppressions.count(a, p, t)),
+    "suppressions.add": (Action.ADD_SUPPRESSION, lambda a, p, t, i: suppressions.add(a, p, t, "nobody")),
+    "suppressions.import_csv": (Action.ADD_SUPPRESSION,
+        lambda a, p, t, i: suppressions.import_csv(a, p, t, b"", "x.csv")),
+    "suppressions.export_csv": (Action.EXPORT_SUPPRESSIONS,
+        lambda a, p, t, i: list(suppressions.export_csv(a, p, t))),
+    "templates.save": (Action.DRAFT_CAMPAIGN,
+        lambda a, p, t, i: templates.save(a, p, t, "", "Hi", "<p>Hi</p>", "", {})),
+    "templates.list_templates": (Action.SEE_TENANT, lambda a, p, t, i: templates.list_templates(a, p, t)),
+    "templates.get_content": (Action.SEE_TENANT,
+        lambda a, p, t, i: templates.get_content(a, p, t, i.template)),
+    "tenants.pause": (Action.PAUSE_TENANT, lambda a, p, t, i: tenants.pause(a, p, t, " ")),
+    "tenants.resume": (Action.RESUME_TENANT, lambda a, p, t, i: tenants.resume(a, p, t, " ")),
+}  # fmt: skip
+# These would reach SES or change the row for somebody who may: called only where they must be refused.
+REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
+    "campaigns.cancel": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.cancel(a, p, t, i.campaign)),
+    "identities.verify_now": (Action.MANAGE_SENDERS,
+        lambda a, p, t, i: identities.verify_now(a, p, t, i.identity)),
+    "identities.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: identities.remove(a, p, t, i.identity)),
+    "senders.verify_now": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.verify_now(a, p, t, i.sender)),
+    "senders.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: senders.remove(a, p, t, i.sender)),
+    "suppressions.release": (Action.RELEASE_SUPPRESSION,
+        lambda a, p, t, i: suppressions.release(a, p, t, i.address, "asked")),
+    "tenants.repair": (Action.CREATE_TENANT, lambda a, p, t, i: tenants.repair(a, p, t)),
+}  # fmt: skip
+OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
+    "accounts.list_accounts": (Action.SEE_HEALTH, list_accounts),
+    "events.lag.lag_seconds": (Action.SEE_HEALTH, events.lag_seconds),
+    "reports.health.health": (Action.SEE_HEALTH, health),
+    "reports.overview.overview": (Action.SEE_REPORTS, overview),
+    "tenants.create": (Action.CREATE_TENANT, lambda a, p: tenants.create(a, p, slug="No!", name="x")),
+    "tenants.list_tenants": (Action.SEE_TENANT, tenants.list_tenants),
+    "users.people.list_users": (Action.MANAGE_USERS, users.list_users),
+    "users.people.standings": (Action.MANAGE_USERS, users.standings),
+    "users.people.create": (Action.MANAGE_USERS,
+        lambda a, p: users.create(a, p, username="?", name="x", role=Role.ANALYST)),
+    "users.people.assign": (Action.MANAGE_USERS, lambda a, p: users.assign(a, p, "missing")),
+    "users.people.disable": (Action.MANAGE_USERS, lambda a, p: users.disable(a, p, "missing")),
+    "users.people.enable": (Action.MANAGE_USERS, lambda a, p: users.enable(a, p, "missing")),
+    "users.people.reset_password": (Action.MANAGE_USERS, lambda a, p: users.reset_password(a, p, "missing")),
+    "users.sessions.revoke_all": (Action.MANAGE_USERS, lambda a, p: users.revoke_all(a, p, "missing")),
+}  # fmt: skip
+# No action of their own: they look the tenant up for whoever asks, or are about the actor alone.
+TESTED_BELOW = {"campaigns.find_tenant_of", "tenants.get_by_slug", "users.people.change_password"}
+ALL_OF_TENANT = OF_TENANT | REFUSED_ONLY
+# Their own tenant's id with another tenant's row.
+WITH_ROWS = [
+    "campaigns.create", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel",
+    "campaigns.status", "campaigns.list_messages", "identities.verify_now", "identities.remove",
+    "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now", "senders.remove",
+    "sending.send", "suppressions.release", "templates.get_content",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(
+    migrated_sqlite: Path, simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """On SQLite: who may do what does not depend on the database."""
+    simulator_process.reset()
+    directory = tmp_path_factory.mktemp("matrix")
+    url = copy_sqlite(migrated_sqlite, directory / "postyard.db")
+    app = build_app(Settings.load(database_url=url, data_dir=directory))
+    yield World(app, _furnished(app, "acme"), _furnished(app, "globex"))
+    app.db.dispose()
+
+
+def _furnished(app: App, slug: str) -> Ids:
+    tenant = tenants.create(app, SYSTEM, slug=slug, name=slug.title())
+    sender = senders.add(app, SYSTEM, tenant.id, f"news@{slug}-mail.io")
+    made = campaigns.create(app, SYSTEM, tenant.id, name="A", sender_id=sender.id, **MAIL, csv=CSV)
+    template = templates.save(app, SYSTEM, tenant.id, "T", "Hi", "<p>Hi</p>", "", {})
+    with app.db.begin() as session:
+        session.add(Suppression(tenant_id=tenant.id, address=sender.address, reason="BOUNCE", source="event",
+                                created_by="postyard", created_at=app.now()))  # fmt: skip
+    return Ids(tenant.id, slug, sender.id, sender.identity_id, made.campaign_id, template.id, sender.address)
+
+
+def somebody(role: Role, world: World) -> Actor:
+    seen = None if role in SEES_ALL else frozenset({world.acme.tenant})
+    return Actor(username=role.value, role=role, user_id=1, tenant_ids=seen)
+
+
+def outcome(call: Callable[[], object]) -> PostyardError | None:
+    try:
+        call()
+    except PostyardError as e:
+        return e
+    return None
+
+
+def sentence(error: PostyardError | None, ids: Ids) -> tuple[type, str]:
+    """The refusal without the names and numbers that were asked for."""
+    told = str(error).replace(ids.address, "ADDRESS").replace(f"'{ids.slug}'", "SLUG")
+    return type(error), re.sub(r"\d+", "N", told)
+
+
+def use_cases() -> Iterator[str]:
+    for module in pkgutil.walk_packages(core.__path__, "core."):
+        if re.search(r"\.(cli|migrations|demo|__main__)\b", module.name):
+            continue
+        for name, found in vars(importlib.import_module(module.name)).items():
+            if not inspect.isfunction(found) or found.__module__ != module.name or name.startswith("_"):
+                continue
+            if list(inspect.signature(found).parameters)[:2] == ["app", "actor"]:
+                yield f"{module.name.removeprefix('core.')}.{name}"
+
+
+def test_every_use_case_is_in_the_matrix() -> None:
+    assert set(use_cases()) == {*ALL_OF_TENANT, *OF_INSTALLATION, *TESTED_BELOW}
+
+
+def test_every_action_is_asked_for_by_some_use_case() -> None:
+    asked = {action for action, _ in [*ALL_OF_TENANT.values(), *OF_INSTALLATION.values()]}
+    assert set(Action) - asked == {Action.MANAGE_ACCOUNTS, Action.RELEASE_COMPLAINT}
+
+
+@pytest.mark.parametrize("name", ALL_OF_TENANT)
+@pytest.mark.parametrize("role", Role)
+def test_a_role_does_to_its_own_tenant_what_the_table_says(world: World, role: Role, name: str) -> None:
+    action, call = ALL_OF_TENANT[name]
+    may = role in ALLOWED[action]
+    if may and name in REFUSED_ONLY:
+        return
+    told = outcome(lambda: call(world.app, somebody(role, world), world.acme.tenant, Ids()))
+    assert isinstance(told, PermissionDenied) is not may
+    if told is not None and may:
+        assert isinstance(told, NotFound | InputError)
+
+
+@pytest.mark.parametrize("name", ALL_OF_TENANT)
+@pytest.mark.parametrize("role", sorted(set(Role) - SEES_ALL))
+def test_another_tenant_and_no_tenant_are_refused_in_the_same_words(
+    world: World, role: Role, name: str
+) -> None:
+    call, actor = ALL_OF_TENANT[name][1], somebody(role, world)
+    foreign = outcome(lambda: call(world.app, actor, world.globex.tenant, world.globex))
+    missing = outcome(lambda: call(world.app, actor, MISSING, Ids()))
+    assert isinstance(foreign, NotFound)
+    assert sentence(foreign, world.globex) == sentence(missing, Ids())
+
+
+@pytest.mark.parametrize("name", WITH_ROWS)
+@pytest.mark.parametrize("role", Role)
+def test_another_tenants_row_is_refused_as_one_that_does_not_exist(
+    world: World, role: Role, name: str
+) -> None:
+    """Also for those who see both tenants: a row is looked for in the tenant that is named, nowhere else."""
+    action, call = ALL_OF_TENANT[name]
+    actor = somebody(role, world)
+    if role not in ALLOWED[action]:
+        return
+    foreign = outcome(lambda: call(world.app, actor, world.acme.tenant, world.globex))
+    missing = outcome(lambda: call(world.app, actor, world.acme.tenant, Ids()))
+    assert isinstance(foreign, NotFound | InputError)
+    assert sentence(foreign, world.globex) == sentence(missing, Ids())
+
+
+@pytest.mark.parametrize("name", OF_INSTALLATION)
+@pytest.mark.parametrize("role", Role)
+def test_a_role_does_to_the_installation_what_the_table_says(world: World, role: Role, name: str) -> None:
+    action, call = OF_INSTALLATION[name]
+    told = outcome(lambda: call(world.app, somebody(role, world)))
+    assert isinstance(told, PermissionDenied) is (role not in ALLOWED[action])
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - SEES_ALL))
+def test_lists_and_look_ups_hold_the_assigned_tenants_alone(world: World, role: Role) -> None:
+    app, actor = world.app, somebody(role, world)
+    assert [tenant.slug for tenant in tenants.list_tenants(app, actor)] == ["acme"]
+    assert [today.tenant.slug for today in overview(app, actor)] == ["acme"]
+    for find in (
+        lambda ids: campaigns.find_tenant_of(app, actor, ids.campaign),
+        lambda ids: tenants.get_by_slug(app, actor, ids.slug),
+    ):
+        foreign, missing = outcome(lambda: find(world.globex)), outcome(lambda: find(Ids()))  # noqa: B023
+        assert isinstance(foreign, NotFound)
+        assert sentence(foreign, world.globex) == sentence(missing, Ids())
+
+
+@pytest.mark.parametrize("role", Role)
+def test_only_an_administrator_releases_after_a_complaint(world: World, role: Role) -> None:
+    address = f"{role.value}@example.com"
+    entry: dict[str, Any] = {"source": "event", "created_by": "postyard", "created_at": world.app.now()}
+    with world.app.db.begin() as session:
+        session.add(Suppression(tenant_id=world.acme.tenant, address=address, reason="COMPLAINT", **entry))
+    told = outcome(lambda: suppressions.release(
+        world.app, somebody(role, world), world.acme.tenant, address, "asked"))  # fmt: skip
+    assert isinstance(told, PermissionDenied) is (role != Role.ADMIN)
+
+
+def test_the_command_line_has_no_password_to_change(world: World) -> None:
+    with pytest.raises(PermissionDenied):
+        users.change_password(world.app, SYSTEM, "old", "a new sentence to remember")
