@@ -42,7 +42,8 @@ def views_of(
     query = query.join(Sender, Sender.id == Campaign.sender_id)
     query = query.join(Identity, Identity.id == Sender.identity_id)
     query = query.join(Tenant, Tenant.id == Campaign.tenant_id).join(Account, Account.id == Tenant.account_id)
-    query = query.where(Campaign.tenant_id == tenant_id).order_by(Campaign.id.desc())
+    query = query.where(Campaign.tenant_id == tenant_id)
+    query = query.order_by(Campaign.created_at.desc(), Campaign.id.desc())
     counts = select(Message.campaign_id, Message.status, func.count()).group_by(
         Message.campaign_id, Message.status
     )

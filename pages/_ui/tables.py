@@ -50,6 +50,11 @@ def rates(label: str, digits: int = 2, **options: Any) -> Any:
     return st.column_config.NumberColumn(label, format=f"%.{digits}f %%", **options)
 
 
+def counts(label: str) -> Any:
+    """A column of whole numbers, in groups of three."""
+    return st.column_config.NumberColumn(label, format="localized")
+
+
 def table(rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None) -> None:
     """Rows to read. `columns`: st.column_config by column name. Many rows scroll inside."""
     st.dataframe(

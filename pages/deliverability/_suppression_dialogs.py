@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
-from core.suppressions import Imported
 
 from core import suppressions
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Suppression, Tenant
 from core.db.states import SuppressionReason
+from core.suppressions import Imported
 from pages._ui.actions import confirm, report, stop_asking
-from pages._ui.format import count, escape
+from pages._ui.format import count, escape, plural
 
 ADD = "add suppression"
 IMPORT = "import suppressions"
@@ -49,10 +49,10 @@ def import_list(app: App, actor: Actor, tenant: Tenant) -> None:
 
 
 def _draw_imported(imported: Imported) -> None:
-    st.success(f"{count(imported.added)} added, {count(imported.already)} were on the list already.")
+    st.success(f"{count(imported.added)} added, {count(imported.already)} on the list already.")
     if not imported.rejected:
         return
-    st.warning(f"{count(len(imported.rejected))} rows were not taken.")
+    st.warning(f"{plural(len(imported.rejected), 'row')} could not be used.")
     st.dataframe(
         [{"Line": row.line, "Value": row.value, "Reason": row.reason} for row in imported.rejected[:200]],
         hide_index=True,

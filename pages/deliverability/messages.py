@@ -101,7 +101,7 @@ def _draw_event(event: Event) -> None:
 def _draw_step(label: str, color: str, at: datetime, note: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(escape(label), color=color)
-        st.text(moment(at, tenant.timezone), width="content")
+        st.text(f"{moment(at, tenant.timezone)}:{at:%S}", width="content")
         st.text(note, width="stretch")
 
 

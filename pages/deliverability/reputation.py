@@ -14,6 +14,7 @@ from pages._ui.format import count, escape, percent, rate
 from pages._ui.numbers import delivered, line, numbers
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import badge, empty, rates, table
+from pages._ui.tables import counts as grouped
 from pages.deliverability._reputation_charts import WINDOW_DAYS, draw_charts, total
 
 app, actor = begin("Reputation", Action.SEE_REPORTS)
@@ -105,7 +106,11 @@ def _draw_rates(rows: list[tuple[str, str, Counts]], key: str) -> None:
     table(
         [{label: name, **_numbers(counts)} for label, name, counts in rows],
         key=key,
-        columns={"Bounce rate": rates("Bounce rate"), "Complaint rate": rates("Complaint rate", digits=3)},
+        columns={
+            **{name: grouped(name) for name in ("Sent", "Delivered", "Opened", "Clicked")},
+            "Bounce rate": rates("Bounce rate"),
+            "Complaint rate": rates("Complaint rate", digits=3),
+        },
     )
 
 

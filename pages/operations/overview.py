@@ -14,7 +14,7 @@ from core.reports import Counts, TenantToday
 from pages._ui import format
 from pages._ui.numbers import EXPLAINED, delivered, metrics, numbers
 from pages._ui.runtime import TENANT, begin
-from pages._ui.tables import badge, chip, chips, empty, rates, table
+from pages._ui.tables import badge, chip, chips, counts, empty, rates, table
 
 app, actor = begin("Overview", Action.SEE_REPORTS)
 
@@ -22,10 +22,10 @@ CARDS = 6  # more tenants than that are read as a table
 
 # A sentence of what_needs_a_hand -> the page that fixes it, by the first word found in it.
 FIXED_ON = (
+    ("Sending is paused", "operations/tenants", "Tenant", Action.SEE_TENANT),
     ("verified", "sending/senders", "Senders", Action.SEE_TENANT),
     ("no sender", "sending/senders", "Add a sender", Action.MANAGE_SENDERS),
     ("Campaign", "sending/campaigns", "Campaigns", Action.SEE_TENANT),
-    ("paused", "deliverability/reputation", "Reputation", Action.SEE_REPORTS),
     ("SES", "operations/tenants", "Tenant", Action.SEE_TENANT),
 )
 
@@ -132,6 +132,8 @@ def _all(tenants: Sequence[TenantToday]) -> None:
     ]
     columns = {
         "Status": chips("Status"),
+        "Sent": counts("Sent"),
+        "Waiting": counts("Waiting"),
         "Sent, 24 days": st.column_config.AreaChartColumn("Sent, 24 days", y_min=0),
         "Delivered": rates("Delivered", 1),
         "Bounces": rates("Bounces"),

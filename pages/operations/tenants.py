@@ -15,7 +15,7 @@ from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, report, stop_asking
 from pages._ui.runtime import TENANT, begin, tenant_choice
-from pages._ui.tables import chip, chips, pick, rates
+from pages._ui.tables import chip, chips, counts, pick, rates
 from pages.operations._tenant_panel import panel, status_of
 
 app, actor = begin("Tenants", Action.SEE_TENANT)
@@ -48,7 +48,13 @@ def _list(found: Sequence[TenantToday], chosen: Tenant) -> None:
         }
         for each in found
     ]
-    columns = {"Status": chips("Status"), "Bounces": rates("Bounces"), "Complaints": rates("Complaints", 3)}
+    columns = {
+        "Status": chips("Status"),
+        "Sent today": counts("Sent today"),
+        "Bounces": rates("Bounces"),
+        "Complaints": rates("Complaints", 3),
+        "Waiting": counts("Waiting"),
+    }
     slugs = [each.tenant.slug for each in found]
     pick(
         rows,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import func, select
 
-from core import campaigns, demo, senders, tenants
+from core import campaigns, demo, reports, senders, tenants
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import Campaign, DailyCount, Event, Message
@@ -40,6 +42,15 @@ def test_three_tenants_with_a_past_and_nothing_twice(app: App, simulator: Simula
         check_numbers(app, tenant.id)
         worst = max(bounce_rates(app, tenant.id))
         assert (worst > 0.1) == (tenant.resumed_at is not None) == (tenant.slug == "globex-demo")
+
+
+def test_the_draft_stands_first_and_the_bad_week_is_in_the_last_month(app: App, simulator: Simulator) -> None:
+    demo.seed(app, SYSTEM, simulator.url)
+    globex = tenants.get_by_slug(app, SYSTEM, "globex-demo")
+    assert campaigns.list_campaigns(app, SYSTEM, globex.id)[0].campaign.name == demo.DRAFT
+    month_ago = app.now().date() - timedelta(days=29)  # as the Reputation page opens
+    [pause] = reports.pauses(app, SYSTEM, globex.id, since=month_ago)
+    assert pause.resumed_at is not None
 
 
 def bounce_rates(app: App, tenant_id: int) -> list[float]:

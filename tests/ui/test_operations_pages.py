@@ -75,6 +75,16 @@ def test_a_paused_tenant_needs_a_hand_and_comes_first(
     assert text.index("**Globex**") < text.index("**Acme**")
 
 
+def test_a_pause_leads_to_where_it_can_be_ended_whatever_its_reason_says(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    change(
+        bare_app, "globex", sending_status="DISABLED", paused_by="maria", paused_reason="list never verified"
+    )
+    links = console(people("dora", Role.OPERATOR)).get("page_link")
+    assert next(link.proto.label for link in links) == "Tenant"
+
+
 def test_many_tenants_are_read_as_a_table(console: Console, people: People, bare_app: App) -> None:
     make_tenants(bare_app, *[f"t{n}" for n in range(9)])
     at = console(people("dora", Role.OPERATOR))

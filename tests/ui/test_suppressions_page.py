@@ -84,7 +84,7 @@ def test_a_list_is_imported_and_its_result_shown(page: Visit, app: App, cast: Ca
     at.file_uploader(key="suppressions.csv").upload("old.csv", content, "text/csv").run()
     at.button(key="suppressions.import.yes").click().run()
     assert not at.exception
-    assert "1 added, 1 were on the list already" in shown(at)
+    assert "1 added, 1 on the list already" in shown(at)
     assert "broken" in shown(at)
     assert sorted(listed(app, cast.acme.id)) == ["ada@example.com", "grace@example.org"]
 
