@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from email.header import Header
-from email.utils import formataddr
+from email.utils import formataddr, unquote
 from typing import Any
 
 import boto3
@@ -260,7 +260,7 @@ def single_request(mail: BulkMail) -> dict[str, Any]:
 def from_header(written: str) -> str:
     """`Name <address>` or a bare address as a From header carries it: quoted, RFC 2047 where not ASCII."""
     name, bracket, address = written.rpartition("<")
-    name = name.strip()
+    name = unquote(name.strip())  # as email.utils.formataddr wrote it
     if not bracket or not name:
         return written.strip("<> ")
     address = address.rstrip("> ")

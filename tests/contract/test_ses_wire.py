@@ -362,6 +362,7 @@ def test_one_mail_carries_the_same(wire: Wire, provider: SesProvider) -> None:
         ("<news@acme-mail.io>", "news@acme-mail.io"),
         ("Acme <news@acme-mail.io>", "Acme <news@acme-mail.io>"),
         ("Acme, Inc. <news@acme-mail.io>", '"Acme, Inc." <news@acme-mail.io>'),
+        ('"Acme, Inc." <news@acme-mail.io>', '"Acme, Inc." <news@acme-mail.io>'),
         ('The "A" <Team> <news@acme-mail.io>', '"The \\"A\\" <Team>" <news@acme-mail.io>'),
         ("Zoë <news@acme-mail.io>", "=?utf-8?q?Zo=C3=AB?= <news@acme-mail.io>"),
     ],
