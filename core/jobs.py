@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, exists, or_, select, update
 
-from core import accounts, events, identities, sending, tenants
+from core import accounts, events, identities, limits, sending, tenants
 from core.app import App
 from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
@@ -20,7 +20,8 @@ from core.db.upsert import insert
 
 logger = logging.getLogger(__name__)
 
-CLAIMED_FOR = timedelta(minutes=15)  # a scheduler that died lets go of its job after so long
+# A scheduler that died lets go of its job after so long; a job that takes longer may be run twice.
+CLAIMED_FOR = timedelta(minutes=3)
 RESTART_SECONDS = 5.0
 # A message just accepted will be reported within seconds: --until-idle waits for that.
 OUTCOME_EXPECTED_WITHIN = timedelta(seconds=15)
@@ -133,7 +134,11 @@ def _able_accounts(app: App) -> tuple[Any, ...]:
     return (
         Tenant.sending_status != SendingStatus.DISABLED,
         Account.sending_enabled,
-        or_(Account.closed_until.is_(None), Account.closed_until < soon),
+        or_(
+            Account.closed_until.is_(None),
+            Account.closed_until < soon,
+            Account.closed_until > app.now() + limits.LONGEST_CLOSED,
+        ),
     )
 
 
@@ -176,7 +181,13 @@ def _claim(app: App, job: Job) -> bool:
         taken = session.execute(
             update(JobRun)
             .where(JobRun.name == job.name)
-            .where(or_(JobRun.claimed_until.is_(None), JobRun.claimed_until < now))
+            .where(
+                or_(
+                    JobRun.claimed_until.is_(None),
+                    JobRun.claimed_until < now,
+                    JobRun.claimed_until > now + CLAIMED_FOR,  # written while a clock was wrong
+                )
+            )
             .values(claimed_until=now + CLAIMED_FOR, started_at=now)
         )
         count: int = taken.rowcount  # type: ignore[attr-defined]  # an UPDATE's result has it

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.db.models import Account, RateGrant
@@ -23,6 +23,8 @@ HOLD_AFTER_REPLY = timedelta(seconds=1.01)
 KEPT = timedelta(minutes=3)
 # GetAccount is asked each minute, and the first of those who were sent to yesterday may be 24 hours ago then.
 QUOTA_LOOKED_AT_EVERY = timedelta(minutes=2)
+# Nobody closes an account for longer; what says so was written while a clock was wrong.
+LONGEST_CLOSED = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Allowance:
 
 def allowance(session: Session, account: Account, now: datetime) -> Allowance:
     """What the account may send now: gate, rate per second, 24 hours."""
-    if account.closed_until is not None and account.closed_until > now:
+    if account.closed_until is not None and now < account.closed_until <= now + LONGEST_CLOSED:
         wait = (account.closed_until - now).total_seconds()
         return Allowance(0, wait, account.closed_reason or "The account is closed for a while.")
     if not account.sending_enabled:
@@ -52,7 +54,9 @@ def allowance(session: Session, account: Account, now: datetime) -> Allowance:
         return Allowance(0, 60.0, reason, closes=QUOTA_LOOKED_AT_EVERY)
     held, first_end = session.execute(
         select(func.coalesce(func.sum(RateGrant.recipients), 0), func.min(RateGrant.held_until)).where(
-            RateGrant.account_id == account.id, RateGrant.held_until > now
+            RateGrant.account_id == account.id,
+            RateGrant.held_until > now,
+            RateGrant.held_until <= now + 2 * LONGEST_CALL,
         )
     ).one()
     free = min(per_second(account) - int(held), left_today)
@@ -113,7 +117,13 @@ def close(session: Session, account_id: int, *, until: datetime, reason: str) ->
     session.execute(
         update(Account)
         .where(Account.id == account_id)
-        .where((Account.closed_until.is_(None)) | (Account.closed_until < until))
+        .where(
+            or_(
+                Account.closed_until.is_(None),
+                Account.closed_until < until,
+                Account.closed_until > until + LONGEST_CLOSED,
+            )
+        )
         .values(closed_until=until, closed_reason=reason)
     )
 

@@ -13,11 +13,15 @@ from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Campaign, DailyCount, Identity, Message, Tenant
+from core.db.models import Account, Campaign, DailyCount, Identity, Message, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
 
 PREVIOUS_DAYS = 24
+ACCOUNT_PAUSED = (
+    "Amazon SES has paused sending for the whole AWS account: see the SES console. "
+    "Mail waits, and goes on by itself when SES allows it."
+)
 _UNFINISHED = (
     CampaignStatus.SCHEDULED,
     CampaignStatus.SENDING,
@@ -118,7 +122,14 @@ def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int
             select(Campaign).where(Campaign.tenant_id.in_(ids), Campaign.status == CampaignStatus.BLOCKED)
         )
     )
-    return {t.id: _worries_of(t, identities[t.id], blocked[t.id], unknown[t.id]) for t in tenants}
+    paused = set(session.scalars(select(Account.id).where(~Account.sending_enabled)))
+    return {
+        t.id: [
+            *([ACCOUNT_PAUSED] if t.account_id in paused else []),
+            *_worries_of(t, identities[t.id], blocked[t.id], unknown[t.id]),
+        ]
+        for t in tenants
+    }
 
 
 def _grouped(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:

@@ -26,6 +26,7 @@ from core.sending.claim import Call
 logger = logging.getLogger(__name__)
 
 NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
+NOT_TAKEN = (*NOT_ACCEPTED, Outcome.REFUSED)
 ENDED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
 # Spelled out: an IN list cannot be sent for many rows at once.
 STILL_OURS = or_(Message.status == MessageStatus.SENDING, Message.status == MessageStatus.UNKNOWN)
@@ -110,15 +111,18 @@ def _statement(kind: str, row: dict[str, Any]) -> Any:
 
 
 def _lock_ended(session: Session, finished: list[Finished]) -> dict[int | None, str]:
-    """Status of the campaigns that ended before these replies; none ends until they are written."""
-    query = (
-        select(Campaign.id, Campaign.status)
-        .where(Campaign.id.in_({done.call.campaign_id for done in finished} - {None}))
-        .order_by(Campaign.id)
-        .with_for_update(read=True)
+    """Of the campaigns some of whose mail was not taken: the status of those that ended before; the others do
+    not end until the replies are written. Locks in the order of a claim: account, campaign, messages."""
+    calls = [done.call for done in finished if any(r.outcome in NOT_TAKEN for r in done.results)]
+    if not calls:
+        return {}
+    accounts = select(Account.id).where(Account.id.in_({call.account_id for call in calls}))
+    session.execute(accounts.order_by(Account.id).with_for_update())
+    campaigns = select(Campaign.id, Campaign.status).where(
+        Campaign.id.in_({call.campaign_id for call in calls} - {None})
     )
-    statuses = {row.id: row.status for row in session.execute(query)}
-    return {id_: status for id_, status in statuses.items() if status in ENDED}
+    rows = session.execute(campaigns.order_by(Campaign.id).with_for_update(key_share=True))
+    return {row.id: row.status for row in rows if row.status in ENDED}
 
 
 def _follow_the_end(session: Session, call: Call, status: str) -> None:

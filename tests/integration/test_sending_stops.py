@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import select, update
+from datetime import timedelta
 
-from core import accounts, campaigns, jobs, senders, sending
+import pytest
+from sqlalchemy import delete, select, update
+
+from core import accounts, campaigns, jobs, reports, senders, sending
 from core.access import Actor
 from core.app import App
-from core.db.models import Account, Identity, Sender
+from core.db.models import Account, Identity, JobRun, Sender
 from core.errors import Conflict
 from core.providers.base import EntryResult, Outcome
+from core.reports.overview import ACCOUNT_PAUSED
 from core.sending.claim import Call, Turn, claim
 from core.sending.record import Finished, record
 from tests.campaigning import addresses, counts, ingest_until_idle, send_until_idle, started, view
@@ -162,3 +165,27 @@ def test_a_sender_whose_mail_still_waits_is_not_removed(
         senders.remove(app, alice, cast.acme.id, sender.id)
     send_until_idle(app)
     senders.remove(app, alice, cast.acme.id, sender.id)
+
+
+def test_the_overview_says_that_ses_has_paused_the_account(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    account(app, simulator, sending_enabled=False)
+    for row in reports.overview(app, alice):
+        assert ACCOUNT_PAUSED in row.what_needs_a_hand
+
+
+def test_a_job_whose_scheduler_was_killed_is_free_again_in_minutes(app: App) -> None:
+    job = jobs.Job("read the account's quota", 60, lambda _: "done")
+    killed_at = app.now() - jobs.CLAIMED_FOR + timedelta(seconds=60)
+    for claimed_until, runs in (
+        (killed_at + jobs.CLAIMED_FOR, False),
+        (app.now() - timedelta(seconds=1), True),
+        (app.now() + timedelta(days=365), True),  # a clock was wrong
+    ):
+        with app.db.begin() as session:
+            session.execute(delete(JobRun))
+            session.add(JobRun(name=job.name, claimed_until=claimed_until, result=""))
+        jobs.run_job(app, job)
+        with app.db.read() as session:
+            assert (session.scalars(select(JobRun.result)).one() == "done") is runs
