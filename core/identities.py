@@ -235,10 +235,15 @@ def _reserve(app: App, tenant_id: int, name: str) -> Identity:
 
 
 def _is_anothers(session: Session, tenant_id: int, name: str) -> bool:
-    """SES lets a verified domain send for everything below it, so a domain above counts as well."""
+    """SES lets a verified domain send for everything below it, so a verified domain above counts as well; one
+    that is only asked for does not, or whoever asks for co.uk would keep everybody in the country out."""
     labels = name.rpartition("@")[2].split(".")
-    above = [".".join(labels[start:]) for start in range(len(labels) - 1)]
-    query = _live().where(Identity.name.in_([name, *above]), Identity.tenant_id != tenant_id)
+    above = [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
+    taken = or_(
+        Identity.name.in_([name, ".".join(labels)]),
+        and_(Identity.name.in_(above), Identity.verified_for_sending),
+    )
+    query = _live().where(Identity.tenant_id != tenant_id, taken)
     return session.scalar(query.limit(1)) is not None
 
 

@@ -126,6 +126,7 @@ def _enter(app: App, user: User) -> None:
     if session.has_routes():
         query = urlencode({"ticket": ticket, "next": _here()})
         session.leave_to(f"{session.SESSION_ROUTE}?{query}")
+    st.session_state.clear()  # what somebody before left in this tab is not for the next
     try:
         st.session_state[session.TOKEN] = users.redeem_ticket(app, ticket, st.context.ip_address, None)
     except NotFound as e:
