@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from core.access import Action, Actor
 from core.app import App
 from core.audit import record as record_audit
 from core.content import compile_content, field_name
-from core.db.models import Message
-from core.db.states import MessageStatus
+from core.db.models import Message, Sender
+from core.db.states import MessageStatus, SendingStatus
 from core.errors import InputError, SendingPaused
 from core.identities import get_identity
 from core.recipients import valid_address
@@ -41,16 +43,7 @@ def send(
     compile_content(subject, html, text, {}).values(address, values)
     now = app.now()
     with app.db.begin() as session:
-        tenant = get_tenant(session, tenant_id)
-        if tenant.sending_status == "DISABLED":
-            raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason}. Resume it first.")
-        sender = get_sender(session, tenant_id, sender_id)
-        if not get_identity(session, tenant_id, sender.identity_id).verified_for_sending:
-            raise InputError(f"{sender.address} is not verified. Publish its DNS records, then verify it.")
-        if suppressed_among(session, tenant_id, [address.lower()]):
-            raise InputError(
-                f"{address} is on the suppression list of {tenant.name}. Release it there first."
-            )
+        sender = _sender_for(session, tenant_id, sender_id, address)
         content = store(session, tenant_id, subject, html, text, {}, now)
         message = Message(
             tenant_id=tenant_id,
@@ -69,3 +62,16 @@ def send(
         session.flush()
         record_audit(session, actor, "send message", f"message {message.id}", at=now, tenant_id=tenant_id)
         return message.id
+
+
+def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str) -> Sender:
+    """The sender, when mail from it may go to the address now."""
+    tenant = get_tenant(session, tenant_id)
+    if tenant.sending_status == SendingStatus.DISABLED:
+        raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume it first.")
+    sender = get_sender(session, tenant_id, sender_id)
+    if not get_identity(session, tenant_id, sender.identity_id).verified_for_sending:
+        raise InputError(f"{sender.address} is not verified. Publish its DNS records, then verify it.")
+    if suppressed_among(session, tenant_id, [address.lower()]):
+        raise InputError(f"{address} is on the suppression list of {tenant.name}. Release it there first.")
+    return sender

@@ -318,8 +318,15 @@ def _arm(
     )
     if armed.rowcount != len(ids):  # type: ignore[attr-defined]  # an UPDATE's result has it
         raise RuntimeError("rows that this transaction holds were changed by somebody else")
+    mail = _mail(turn, work, part, attempt)
+    return Call(attempt, account.id, account.region, work.tenant_id, work.campaign_id, ids, mail, armed_at)
+
+
+def _mail(
+    turn: Turn, work: Row[*tuple[Any, ...]], part: list[tuple[int, BulkEntry]], attempt: str
+) -> BulkMail:
     content = turn.contents[work.content_id]
-    mail = BulkMail(
+    return BulkMail(
         from_address=formataddr((work.display_name, work.address)),
         subject=content.subject,
         html=content.html,
@@ -332,7 +339,6 @@ def _arm(
         configuration_set=work.configuration_set,
         tags=_tags(work),
     )
-    return Call(attempt, account.id, account.region, work.tenant_id, work.campaign_id, ids, mail, armed_at)
 
 
 def _tags(work: Row[*tuple[Any, ...]]) -> dict[str, str]:
