@@ -235,7 +235,7 @@ def _check_ports(port: int) -> None:
     if busy:
         raise ConfigurationError(
             f"Port {', '.join(busy)} is in use by another program. "
-            f"End it, or choose four free ports in a row: --port {port + 10}"
+            f"End it, or choose four free ports in a row: postyard up --port {port + 10}"
         )
 
 
@@ -317,7 +317,8 @@ class _Children:
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
         last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return (
-            f"The {name} ended by itself ({how}); everything else was ended too. Its log, {log}, says last:\n"
+            f"The {name} ended by itself ({how}); everything else was ended too. Start again: what was sent "
+            f"is not sent twice. Should it end again, its log tells why. {log} says last:\n"
             + ("\n".join(f"  {line}" for line in last))
         )
 

@@ -63,7 +63,7 @@ PLANS = (
         open_rate=0.31,
         daily_mail=22,
         bad_week=BadWeek(
-            days_ago=17, campaign="Trade fair contacts", recipients=320, bounce_rate=0.17, paused_days=3
+            days_ago=10, campaign="Trade fair contacts", recipients=320, bounce_rate=0.17, paused_days=3
         ),
     ),
     Plan(

@@ -151,6 +151,7 @@ def test_a_child_that_dies_is_named_and_the_others_end(start: Start, tmp_path: P
 
     assert process.returncode == 2
     assert errors.startswith("Error: The scheduler ended by itself (signal 9)")
+    assert "Start again" in errors
     assert "scheduler.log" in errors
     assert nothing_listens(port)
 
