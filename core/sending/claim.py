@@ -58,7 +58,7 @@ class Turn:
     last_tenant_id: int = 0
     last_message_id: dict[int, int] = field(default_factory=dict)  # by campaign
     contents: dict[int, CompiledContent] = field(default_factory=dict)
-    # Tenant -> until when (monotonic) its single messages rest, because SES does not send for it.
+    # Tenant -> until when (monotonic) it rests, because SES does not send for it.
     resting: dict[int, float] = field(default_factory=dict)
 
     def rest(self, tenant_id: int, until: float) -> None:
@@ -75,9 +75,10 @@ def claim(app: App, turn: Turn, account_id: int, outstanding: int) -> Claimed:
     now = app.now()
     with app.db.begin() as session:
         account = session.get_one(Account, account_id, with_for_update=True)
-        work = _next_work(session, turn, account_id, turn.resting_at(armed_at))
+        resting = turn.resting_at(armed_at)
+        work = _next_work(session, turn, account_id, resting)
         if work is None:
-            return Claimed([], 0.5, is_idle=True)
+            return Claimed([], 0.5, is_idle=not resting)
         room = limits.block_size(account) - outstanding
         if room <= 0:
             return Claimed([], 0.5, is_idle=False)
@@ -117,7 +118,7 @@ def _next_work(
     if single is not None:
         return single
     able = []
-    for work in session.execute(_campaigns(account_id)):
+    for work in session.execute(_campaigns(account_id).where(Tenant.id.not_in(resting))):
         if reason := _why_not(work):
             _block(session, work, reason)
         else:

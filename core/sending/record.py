@@ -18,14 +18,16 @@ from sqlalchemy.orm import Session
 
 from core import limits
 from core.app import App
-from core.db.models import Account, Campaign, Message
-from core.db.states import CampaignStatus, MessageStatus
+from core.db.models import Account, Campaign, Message, Tenant
+from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.providers.base import EntryResult, Outcome
 from core.sending.claim import Call
 
 logger = logging.getLogger(__name__)
 
 NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDENTIALS, Outcome.NOT_SENT)
+# Of a resumed tenant; SES's control plane answers before all of it knows.
+SES_KNOWS_AFTER = timedelta(minutes=2)
 NOT_TAKEN = (*NOT_ACCEPTED, Outcome.REFUSED)
 ENDED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
 # Spelled out: an IN list cannot be sent for many rows at once.
@@ -153,10 +155,19 @@ def _draw_consequences(session: Session, done: Finished) -> None:
             session.execute(
                 update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
             )
-        elif result.outcome is Outcome.PAUSED or (
+        elif (result.outcome is Outcome.PAUSED and not _is_our_own_pause(session, done)) or (
             result.outcome is Outcome.REFUSED and _refuses_everybody(session, done.call)
         ):
             _stop(session, done.call, result.reason or result.code)
+
+
+def _is_our_own_pause(session: Session, done: Finished) -> bool:
+    """We paused the tenant, or resumed it and SES may not know yet: its campaigns wait, nobody has to resume
+    them, too."""
+    tenant = session.get_one(Tenant, done.call.tenant_id)
+    if tenant.sending_status == SendingStatus.DISABLED or not tenant.ses_status_synced:
+        return True
+    return tenant.resumed_at is not None and done.replied_at < tenant.resumed_at + SES_KNOWS_AFTER
 
 
 def _refuses_everybody(session: Session, call: Call) -> bool:

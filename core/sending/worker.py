@@ -36,8 +36,8 @@ BEAT_SECONDS = 5.0
 # Longer than any call can last after its claim, so that a living worker is never taken for dead.
 LEASE = timedelta(seconds=45)
 DATABASE_RETRY_SECONDS = 1.0
-# A single message has no campaign that could be blocked: after "paused" its tenant's wait so long.
-REST_SECONDS = 30.0
+# After SES's "paused" its tenant is left alone for so long, unless its campaign is blocked anyway.
+REST_SECONDS = 5.0
 
 
 def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
@@ -171,7 +171,7 @@ class _Loop:
             self.calls -= 1
             self.outstanding[done.call.account_id] -= len(done.call.message_ids)
             self.sent += sum(result.outcome is Outcome.ACCEPTED for result in done.results)
-            if done.call.campaign_id is None and done.results[0].outcome is Outcome.PAUSED:
+            if any(r.outcome is Outcome.PAUSED and not r.account_wide for r in done.results):
                 self.turn.rest(done.call.tenant_id, self.app.clock.monotonic() + REST_SECONDS)
 
     def _waiting_replies(self, wait: float) -> Iterator[Finished]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, select, update
 
-from core import accounts, campaigns, jobs, reports, senders, sending
+from core import accounts, campaigns, jobs, reports, senders, sending, tenants
 from core.access import Actor
 from core.app import App
 from core.db.models import Account, Identity, JobRun, Sender
@@ -189,3 +191,38 @@ def test_a_job_whose_scheduler_was_killed_is_free_again_in_minutes(app: App) -> 
         jobs.run_job(app, job)
         with app.db.read() as session:
             assert (session.scalars(select(JobRun.result)).one() == "done") is runs
+
+
+def test_a_tenants_campaign_goes_on_after_its_resume_also_when_ses_learns_of_it_late(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(20))
+    call = armed(app)
+    tenants.pause(app, alice, cast.acme.id, "Looking at their list.")
+    answer(app, call, Outcome.PAUSED)
+    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENDING"
+
+    simulator.faults(
+        {"kind": "error", "operation": "UpdateReputationEntityCustomerManagedStatus", "times": 3}
+    )
+    tenants.resume(app, alice, cast.acme.id, "It is clean.")
+    stop = threading.Event()
+    worker = threading.Thread(target=sending.work, args=(app, stop))
+    worker.start()
+    time.sleep(1)
+    assert simulator.messages() == []
+    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENDING"
+    stop.set()
+    worker.join()
+
+    tenants.sync_due(app)
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 20}
+
+
+def test_a_campaign_of_a_tenant_that_ses_itself_paused_is_blocked(
+    app: App, cast: Cast, sender: Sender
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(5))
+    answer(app, armed(app), Outcome.PAUSED)
+    assert view(app, cast.acme.id, campaign_id).campaign.status == "BLOCKED"
