@@ -127,6 +127,7 @@ def _draw_recipients(app: App, actor: Actor, tenant: Tenant, view: CampaignView)
 
 def _draw_messages(rows: Sequence[Message], tenant: Tenant) -> None:
     when = st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")
+    reason = st.column_config.TextColumn(width="large")
     table(
         [
             {
@@ -140,7 +141,7 @@ def _draw_messages(rows: Sequence[Message], tenant: Tenant) -> None:
             for message in rows
         ],
         key="campaign.recipients",
-        columns={"Status": chips("Status"), "Sent": when, "Delivered": when},
+        columns={"Status": chips("Status"), "Reason": reason, "Sent": when, "Delivered": when},
     )
 
 
