@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core import audit, recipients
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Message, Suppression
+from core.db.models import Account, Message, Suppression
 from core.db.states import SuppressionReason
 from core.db.upsert import insert
 from core.errors import InputError, NotFound
@@ -128,27 +128,48 @@ def add(app: App, actor: Actor, tenant_id: int, address: str, note: str = "") ->
 
 
 def release(app: App, actor: Actor, tenant_id: int, address: str, reason: str) -> Suppression:
-    """Let the address be written to again; the entry stays as history. After a complaint only an
-    administrator may."""
+    """Let the address be written to again, also at SES; the entry stays as history. After a complaint only an
+    administrator may. Raises ProviderError when SES does not answer; the address stays suppressed then."""
     actor.must(Action.RELEASE_SUPPRESSION, tenant_id)
     key, reason = address.strip().lower(), reason.strip()
     if not reason:
         raise InputError("Say why the address may be written to again.", "reason")
+    with app.db.read() as session:
+        _releasable(session, actor, tenant_id, key)
+    _release_at_ses(app, tenant_id, key)
     now = app.now()
     with app.db.begin() as session:
-        get_tenant(session, tenant_id)
-        query = select(Suppression).where(*_active(tenant_id), Suppression.address == key).with_for_update()
-        entry = session.scalars(query).one_or_none()
-        if entry is None:
-            raise NotFound(f"{key} is not on the suppression list.")
-        if entry.reason == SuppressionReason.COMPLAINT:
-            actor.must(Action.RELEASE_COMPLAINT, tenant_id)
+        entry = _releasable(session, actor, tenant_id, key)
         entry.released_at, entry.released_by, entry.release_reason = now, actor.username, reason
         audit.record(
             session, actor, "release suppression", key, at=now, tenant_id=tenant_id,
             suppressed_for=entry.reason, reason=reason,
         )  # fmt: skip
         return entry
+
+
+def _releasable(session: Session, actor: Actor, tenant_id: int, key: str) -> Suppression:
+    get_tenant(session, tenant_id)
+    query = select(Suppression).where(*_active(tenant_id), Suppression.address == key).with_for_update()
+    entry = session.scalars(query).one_or_none()
+    if entry is None:
+        raise NotFound(f"{key} is not on the suppression list.")
+    if entry.reason == SuppressionReason.COMPLAINT:
+        actor.must(Action.RELEASE_COMPLAINT, tenant_id)
+    return entry
+
+
+def _release_at_ses(app: App, tenant_id: int, key: str) -> None:
+    """SES keeps an address in the case it was written to in, and wants it in exactly that case."""
+    written = select(Message.address).where(Message.tenant_id == tenant_id, Message.address_key == key)
+    with app.db.read() as session:
+        tenant = get_tenant(session, tenant_id)
+        region = session.scalars(select(Account.region).where(Account.id == tenant.account_id)).one()
+        spellings = {key, *session.scalars(written.distinct())}
+    if tenant.provisioned_at is None:  # SES does not know the tenant yet
+        return
+    for address in sorted(spellings):
+        app.providers.email(region).release_suppressed(tenant.slug, address)
 
 
 def import_csv(

@@ -108,9 +108,13 @@ class EmailProvider(Protocol):
 
     def caller_account_id(self) -> str: ...
 
-    def create_tenant(self, name: str) -> TenantState: ...
+    def create_tenant(self, name: str) -> TenantState:
+        """With a suppression list of its own: one tenant's bounces must not keep another's mail back."""
 
     def get_tenant(self, name: str) -> TenantState: ...
+
+    def release_suppressed(self, tenant_name: str, address: str) -> None:
+        """Take the address, in exactly this case, off the tenant's list at SES; twice is the same."""
 
     def set_tenant_sending(self, arn: str, *, enabled: bool) -> None: ...
 

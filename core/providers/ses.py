@@ -71,6 +71,13 @@ _LINE_BREAK = re.compile(r"[\r\n\0]")
 _NO_TAG_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
 
 
+# A tenant's bounces and complaints go on its own list at SES, and only that list is asked when it sends.
+_OWN_SUPPRESSIONS: dict[str, Any] = {
+    "SuppressedReasons": ["BOUNCE", "COMPLAINT"],
+    "SuppressionScope": "TENANT",
+}
+
+
 class SesProvider:
     """One AWS region. Safe for threads. Making it reads the credentials' place but calls nobody."""
 
@@ -113,13 +120,23 @@ class SesProvider:
 
     def create_tenant(self, name: str) -> TenantState:
         with translated("SES"):
-            if _created(lambda: self._control.create_tenant(TenantName=name)):
-                return _tenant_state(self._control.get_tenant(TenantName=name)["Tenant"])
+            if not _created(
+                lambda: self._control.create_tenant(TenantName=name, SuppressionAttributes=_OWN_SUPPRESSIONS)
+            ):
+                self._control.put_tenant_suppression_attributes(TenantName=name, **_OWN_SUPPRESSIONS)
         return self.get_tenant(name)
 
     def get_tenant(self, name: str) -> TenantState:
         with translated("SES"):
             return _tenant_state(self._control.get_tenant(TenantName=name)["Tenant"])
+
+    def release_suppressed(self, tenant_name: str, address: str) -> None:
+        with translated("SES"):
+            _removed(
+                lambda: self._control.delete_suppressed_destination(
+                    EmailAddress=address, TenantName=tenant_name
+                )
+            )
 
     def set_tenant_sending(self, arn: str, *, enabled: bool) -> None:
         """Our own of SES's three statuses. REINSTATED, which sends despite open findings, only where AWS

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import func, select
 
 from core import accounts
 from core.access import Actor
-from core.app import App
+from core.app import App, AwsProviders
 from core.db.models import Account, AuditEntry
 from core.errors import NotFound, PermissionDenied, ProviderError
 from tests.conftest import Cast
@@ -39,6 +41,7 @@ def test_made_twice_it_is_the_same_row(app: App) -> None:
 def test_where_aws_fails_nothing_is_kept_and_it_can_be_repeated(
     app: App, simulator: Simulator, operation: str
 ) -> None:
+    app = replace(app, providers=AwsProviders(app.settings))  # that has not asked who it is yet
     simulator.faults(
         {"kind": "error", "operation": operation, "times": 0, "status": 403, "code": "AccessDenied"}
     )
