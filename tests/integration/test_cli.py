@@ -23,6 +23,8 @@ from tests.conftest import DATA, verified_sender
 from tests.databases import copy_sqlite
 from tests.simulators import Simulator, free_port
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 Call = Callable[..., Any]
 NEWS = "news@acme-mail.io"

@@ -16,6 +16,8 @@ from core.settings import Settings
 from tests.databases import copy_sqlite
 from tests.simulators import Simulator, free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:

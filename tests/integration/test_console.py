@@ -21,6 +21,8 @@ from core.settings import Settings
 from tests.consoles import Console, start_console
 from tests.databases import copy_sqlite
 
+pytestmark = pytest.mark.slow
+
 Answer = tuple[int, dict[str, str], str]
 
 

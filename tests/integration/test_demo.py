@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select
 
 from core import campaigns, demo, reports, senders, tenants
@@ -13,6 +14,8 @@ from core.db.models import Campaign, DailyCount, Event, Message
 from core.demo.plans import PLANS
 from core.events import counting
 from tests.simulators import Simulator
+
+pytestmark = pytest.mark.slow
 
 
 def rows(app: App) -> list[int]:

@@ -22,6 +22,8 @@ from core.errors import PermissionDenied, ProviderError
 from tests.conftest import Cast
 from tests.ledger import ARMED_AT, Ledger, ledger_of
 
+pytestmark = pytest.mark.slow
+
 REFUSE_POISON = {
     "sqlite": [
         "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.diagnostic = 'poison' "

@@ -21,6 +21,8 @@ from tests.conftest import verified_sender
 from tests.processes import environment
 from tests.simulators import ROOT, Simulator
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[], subprocess.Popen[bytes]]
 CSV = "email\n" + "".join(f"person{n}@example.com\n" for n in range(300))
 

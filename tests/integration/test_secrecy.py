@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from core import audit, suppressions, users
+from core import audit, logs, suppressions, users
 from core.access import SYSTEM, Role
 from core.app import App, build_app
 from core.db.engine import Database
@@ -56,6 +56,7 @@ def test_settings_and_their_faults_never_show_a_secret(monkeypatch: pytest.Monke
 def test_the_log_holds_no_address_password_ticket_or_token(
     app: App, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
+    logs.to_stderr("DEBUG")  # as talkative as an operator can make it
     caplog.set_level(logging.DEBUG)
     user, _ = users.create(app, SYSTEM, username="dora", name="Dora", role=Role.ADMIN, password=CANARY)
     users.check_password(app, "dora", CANARY, "203.0.113.9")

@@ -19,6 +19,8 @@ import pytest
 
 from tests.simulators import ROOT
 
+pytestmark = pytest.mark.slow
+
 START_SECONDS = 120
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -17,6 +17,8 @@ from core.db.models import SignInFailure, SignInTicket, User, UserSession
 from core.errors import Conflict, NotFound
 from tests.integration.users.conftest import PASSWORD, WRONG, HandClock, audited, fail, signed_in
 
+pytestmark = pytest.mark.slow
+
 # lock-out
 
 
