@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, exists, or_, select, update
 
-from core import accounts, events, identities, limits, sending, tenants
+from core import accounts, events, identities, limits, sending, tenants, users
 from core.app import App
 from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
@@ -51,6 +51,7 @@ JOBS = (
     Job("verify identities", 60, identities.refresh_due),
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
+    Job("drop ended sessions", 6 * 3600, users.forget_ended),
 )
 LOOPS = (
     Loop("send", sending.work),

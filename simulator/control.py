@@ -219,7 +219,10 @@ ROUTES: dict[tuple[str, str], Route] = {
 
 
 async def answer(world: World, request: Request) -> Response | maillog.Listing:
-    """Every fault is a sentence in {"error": …}: 400 for what was sent, 404 for what does not exist."""
+    """Every fault is a sentence in {"error": …}: 400 for what was sent, 403 for a browser, 404 for what does
+    not exist."""
+    if "origin" in request.headers:  # only browsers send it: some web page must not steer the simulator
+        return Response.json(403, {"error": "The control API is for scripts, not for web pages."})
     name = request.path.removeprefix(PREFIX).strip("/")
     try:
         if (request.method, name) == ("GET", "messages"):

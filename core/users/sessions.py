@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core import audit
@@ -25,6 +25,7 @@ TICKET_LIFETIME = timedelta(seconds=30)
 _SEEN_EVERY = timedelta(minutes=1)
 _SEES_ALL = frozenset({Role.ADMIN, Role.OPERATOR})
 _MAX_USERNAME = 64
+_KEPT_AFTER_END = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,16 @@ def sign_out(app: App, token: str) -> None:
         user = session.get(User, user_id) if user_id is not None else None
         if user is not None:
             audit.record(session, _actor(session, user), "sign out", user.username, at=at)
+
+
+def forget_ended(app: App) -> str:
+    """Drop what can never be used again: old tickets, and sessions that ended a month ago."""
+    at = app.now()
+    with app.db.begin() as session:
+        session.execute(delete(SignInTicket).where(SignInTicket.expires_at < at - TICKET_LIFETIME))
+        ended = delete(UserSession).where(UserSession.expires_at < at - _KEPT_AFTER_END)
+        count = len(session.scalars(ended.returning(UserSession.id)).all())
+    return f"{count} ended sessions dropped"
 
 
 def revoke_all(app: App, actor: Actor, username: str) -> int:

@@ -104,20 +104,20 @@ def _first_row(state: Any, rows: int) -> int | None:
 
 
 def page_of(key: str, fetch: Callable[[int | None], Sequence[R]], size: int = PAGE) -> Sequence[R]:
-    """Fetch by keyset (`fetch(before_id)` gives `size` rows, newest first) and draw Newer and Older below.
+    """Fetch by keyset (`fetch(before_id)` gives `size` rows) and draw Previous and Next below.
     Call it inside the container where the buttons belong, draw the rows above in another."""
     trail: list[int] = st.session_state.setdefault(f"{key}.trail", [])
     rows = fetch(trail[-1] if trail else None)
-    older = len(rows) == size
-    if not trail and not older:
+    more = len(rows) == size
+    if not trail and not more:
         return rows
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         st.caption(f"Page {len(trail) + 1}", width="content")
-        st.button("Newer", key=f"{key}.newer", icon=":material/chevron_left:", disabled=not trail,
+        st.button("Previous", key=f"{key}.previous", icon=":material/chevron_left:", disabled=not trail,
                   on_click=trail.pop if trail else None)  # fmt: skip
-        st.button("Older", key=f"{key}.older", icon=":material/chevron_right:", icon_position="right",
-                  disabled=not older, on_click=trail.append if older else None,
-                  args=(rows[-1].id,) if older else None)  # fmt: skip
+        st.button("Next", key=f"{key}.next", icon=":material/chevron_right:", icon_position="right",
+                  disabled=not more, on_click=trail.append if more else None,
+                  args=(rows[-1].id,) if more else None)  # fmt: skip
     return rows
 
 

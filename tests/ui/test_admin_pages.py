@@ -114,11 +114,11 @@ def test_entries_are_paged_newest_first_and_by_tenant(
     at = open_page(console(dora), AUDIT)
     assert at.dataframe[0].value["To"].iloc[0] == "dora"
     assert at.dataframe[0].value["Detail"].iloc[1] == "reasons: a b"
-    at.button("audit.older").click().run()
-    at.button("audit.older").click().run()
+    at.button("audit.next").click().run()
+    at.button("audit.next").click().run()
     assert at.dataframe[0].value["To"].iloc[-1] == "dora", "the first entry: dora was made"
-    assert at.button("audit.older").disabled
-    at.button("audit.newer").click().run()
+    assert at.button("audit.next").disabled
+    at.button("audit.previous").click().run()
     at.selectbox("audit.tenant").select(1).run()
     shown = at.dataframe[0].value
     assert len(shown) == 100
