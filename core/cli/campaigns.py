@@ -47,77 +47,44 @@ def campaigns() -> None:
 )
 @click.option("--check", is_flag=True, help="Read and check everything, store nothing.")
 @operation
-def create(app: App, actor: Actor, /, tenant: str, check: bool, **given: Any) -> Answer:
+def create(
+    app: App, actor: Actor, /, tenant: str, name: str, sender: str, check: bool, **given: Any
+) -> Answer:
     """Read the recipients and prepare a campaign; `start` sends it.
 
     Rows that cannot be used are reported and left out. A file that cannot be used (no e-mail column,
     empty, not a CSV) is refused whole, and nothing is stored.
     """
     tenant_id = tenants.get_by_slug(app, actor, tenant).id
-    return (_check if check else _create)(app, actor, tenant_id, **given)
-
-
-def _create(
-    app: App,
-    actor: Actor,
-    tenant_id: int,
-    *,
-    name: str,
-    sender: str,
-    subject: str,
-    html: Path,
-    text: Path | None,
-    csv: Path,
-    columns: Sequence[str],
-    fallbacks: Sequence[str],
-) -> Answer:
-    created = core.campaigns.create(
-        app,
-        actor,
-        tenant_id,
-        name=name,
-        sender_id=senders.by_address(app, actor, tenant_id, sender).id,
-        subject=subject,
-        html=read_text(html),
-        text=read_text(text),
-        fallbacks=pairs("--fallback", fallbacks),
-        csv=csv.read_bytes(),
-        filename=csv.name,
-        mapping=pairs("--map", columns),
-    )
+    sender_id = senders.by_address(app, actor, tenant_id, sender).id
+    upload = _upload(**given)
+    if check:
+        checked = core.campaigns.check(app, actor, tenant_id, **upload)
+        return _counted(None, "Nothing stored. ", len(checked.accepted), checked.rejected, checked.duplicates)
+    created = core.campaigns.create(app, actor, tenant_id, name=name, sender_id=sender_id, **upload)
     head = f"Campaign {created.campaign_id}: "
     return _counted(created.campaign_id, head, created.accepted, created.rejected, created.duplicates)
 
 
-def _check(
-    app: App,
-    actor: Actor,
-    tenant_id: int,
+def _upload(
     *,
-    sender: str,
     subject: str,
     html: Path,
     text: Path | None,
     csv: Path,
     columns: Sequence[str],
     fallbacks: Sequence[str],
-    **_name: str,
-) -> Answer:
-    senders.by_address(app, actor, tenant_id, sender)
-    checked = core.campaigns.check(
-        app,
-        actor,
-        tenant_id,
-        subject=subject,
-        html=read_text(html),
-        text=read_text(text),
-        fallbacks=pairs("--fallback", fallbacks),
-        csv=csv.read_bytes(),
-        filename=csv.name,
-        mapping=pairs("--map", columns),
-    )
-    head = "Nothing stored. "
-    return _counted(None, head, len(checked.accepted), checked.rejected, checked.duplicates)
+) -> dict[str, Any]:
+    """The files read and the pairs taken apart: what checking and creating both are given."""
+    return {
+        "subject": subject,
+        "html": read_text(html),
+        "text": read_text(text),
+        "fallbacks": pairs("--fallback", fallbacks),
+        "csv": csv.read_bytes(),
+        "filename": csv.name,
+        "mapping": pairs("--map", columns),
+    }
 
 
 def _counted(
@@ -198,7 +165,8 @@ def _status(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Answer:
     view = core.campaigns.status(app, actor, tenant_id, campaign_id)
     value = as_json(view)
     counts = ", ".join(f"{count} {name}" for name, count in value["counts"].items() if count)
-    because = f" ({view.campaign.status_reason})" if view.campaign.status_reason else ""
+    reason = view.campaign.status_reason or view.held_reason
+    because = f" ({reason})" if reason else ""
     return Answer(value, f"Campaign {campaign_id} is {view.campaign.status}{because}: {counts or 'nobody'}.")
 
 

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db.models import SignInFailure
+from core.db.upsert import insert
 from core.errors import Conflict
 
 
@@ -80,10 +80,8 @@ def _address(ip_address: str) -> str:
 def _locked(session: Session, subjects: dict[str, _Policy], at: datetime) -> list[SignInFailure]:
     """The rows, made where missing and locked in one order, so that two attempts never wait for each
     other."""
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     rows = [{"subject": subject, "failures": 0, "last_failed_at": at} for subject in sorted(subjects)]
-    session.execute(insert(SignInFailure).values(rows).on_conflict_do_nothing())
+    session.execute(insert(session, SignInFailure).values(rows).on_conflict_do_nothing())
     query = select(SignInFailure).where(SignInFailure.subject.in_(subjects))
     return list(session.scalars(query.order_by(SignInFailure.subject).with_for_update()))
 
