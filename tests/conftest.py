@@ -112,7 +112,7 @@ class Cast:
 
 
 @pytest.fixture
-def cast(app: App, root: Actor) -> Cast:
+def cast(simulator: Simulator, app: App, root: Actor) -> Cast:
     acme = tenants.create(app, root, slug="acme", name="Acme Retail")
     globex = tenants.create(app, root, slug="globex", name="Globex")
     return Cast(
