@@ -235,7 +235,7 @@ def _armable(
             continue
         try:
             link = _unsubscribe_link(app, work, row.id)
-            values = content.values(row.address, {**row.fields, UNSUBSCRIBE_FIELD: link})
+            values = content.values(row.address, {UNSUBSCRIBE_FIELD: link, **row.fields})
         except MissingField as e:
             refused[row.id] = (MessageStatus.FAILED, str(e))
             continue

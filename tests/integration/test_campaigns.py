@@ -240,3 +240,16 @@ def test_an_unsubscribe_link_stands_in_every_mail_of_a_reachable_installation(
             app, cast.bob, cast.acme.id, sender_id=sender.id, to=addresses(1)[0],
             subject="Hello", html="<p>Hi</p>",
         )  # fmt: skip
+
+
+def test_a_lists_own_unsubscribe_address_is_used_where_there_is_one(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    html = "<p>Hello {{first_name}}. <a href='{{unsubscribe_url}}'>No more mail</a></p>"
+    csv = b"email,first_name,unsubscribe_url\nanna@example.com,Anna,https://own.acme-mail.io/stop\n"
+    created = create(app, cast.bob, cast, sender, csv, html=html)
+    campaigns.start(app, cast.bob, cast.acme.id, created.campaign_id)
+    send_until_idle(app)
+    assert counts(app, cast.acme.id, created.campaign_id) == {"sent": 1}
+    [mail] = simulator.messages()
+    assert "<a href='https://own.acme-mail.io/stop'>" in mail["html"]
