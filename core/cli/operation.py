@@ -14,12 +14,12 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 import click
 import orjson
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core import access, logs
 from core.access import Actor
 from core.app import App, build_app
 from core.db import migrate
+from core.db.engine import AWAY
 from core.errors import ConfigurationError, InputError, PostyardError
 from core.recipients import Rejection
 
@@ -102,7 +102,7 @@ def faults_as_sentences(as_json: bool) -> Iterator[None]:
         _end(str(e), REFUSED, as_json)
     except ConfigurationError as e:
         _end(str(e), NOT_INSTALLED, as_json)
-    except (OperationalError, InterfaceError) as e:
+    except AWAY as e:
         _end(f"The database stopped answering ({e.orig}). Run: postyard doctor", NOT_INSTALLED, as_json)
 
 

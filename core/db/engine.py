@@ -12,12 +12,14 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import ConfigurationError
 
 BUSY_TIMEOUT_MS = 10_000
+# The database is away, locked, or has dropped the connection: trying again later is right.
+AWAY = (OperationalError, InterfaceError)
 
 
 class Database:

@@ -14,9 +14,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from core.app import App
+from core.db.engine import AWAY
 from core.db.models import Account
 from core.errors import ProviderError
 from core.events.ingest import BLOCK, Ingested, ingest
@@ -164,7 +164,7 @@ class _Poller:
         while not (self.stop.is_set() and back.failures):
             try:
                 done = self._ingest(account, block)
-            except (OperationalError, InterfaceError) as e:
+            except AWAY as e:
                 # The database is away or busy: nothing was stored, so nothing may be deleted.
                 logger.warning("cannot store events yet, trying again: %s", e.orig)
                 back.off(self.stop)

@@ -19,10 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
 
 from core import limits
 from core.app import App
+from core.db.engine import AWAY
 from core.db.models import Message, Worker
 from core.db.states import MessageStatus
 from core.providers.base import EntryResult, Outcome
@@ -103,7 +103,7 @@ class _Loop:
         self.turn = Turn(worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
         self.replies: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self.outstanding: Counter[int] = Counter()  # rows between claim and reply, by account
-        self.calls = 0
+        self.in_flight: set[str] = set()  # attempts between claim and recorded reply
         self.sent = 0
         self.next_beat = 0.0
 
@@ -112,10 +112,10 @@ class _Loop:
             wait = 0.0
             while True:
                 self._record_replies(wait)
-                if self.stop.is_set() and not self.calls:
+                if self.stop.is_set() and not self.in_flight:
                     break
                 wait, idle = (0.2, False) if self.stop.is_set() else self._claim(pool)
-                if idle and self.until_idle and not self.calls:
+                if idle and self.until_idle and not self.in_flight:
                     break
         return f"{self.sent} messages accepted"
 
@@ -130,11 +130,11 @@ class _Loop:
                 claimed = claim(self.app, self.turn, account_id, self.outstanding[account_id])
                 for call in claimed.calls:
                     self.outstanding[account_id] += len(call.message_ids)
-                    self.calls += 1
+                    self.in_flight.add(call.attempt)
                     pool.submit(self._call, call, region)
                 idle = idle and claimed.is_idle and not claimed.calls
                 waits.append(claimed.wait_seconds)
-        except OperationalError:
+        except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
@@ -163,12 +163,12 @@ class _Loop:
             try:
                 record(self.app, finished)
                 break
-            except OperationalError:
+            except AWAY:
                 # Kept in memory and tried again; if this process dies meanwhile the rows become unknown.
                 logger.warning("the database does not answer; %d replies wait", len(finished), exc_info=True)
                 self.stop.wait(DATABASE_RETRY_SECONDS)
         for done in finished:
-            self.calls -= 1
+            self.in_flight.discard(done.call.attempt)
             self.outstanding[done.call.account_id] -= len(done.call.message_ids)
             self.sent += sum(result.outcome is Outcome.ACCEPTED for result in done.results)
             if any(r.outcome is Outcome.PAUSED and not r.account_wide for r in done.results):
@@ -210,3 +210,10 @@ class _Loop:
                 update(Worker).where(Worker.name == self.turn.worker).values(beat_at=self.app.now())
             )
             limits.forget_old(session, self.app.now())
+            # A commit whose answer was lost: armed by us, and nobody knows better that SES was never called.
+            session.execute(
+                update(Message)
+                .where(Message.status == MessageStatus.SENDING, Message.worker == self.turn.worker)
+                .where(Message.attempt.not_in(self.in_flight))
+                .values(status=MessageStatus.PENDING, attempt=None, worker=None)
+            )

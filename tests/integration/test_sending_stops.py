@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from core import accounts, campaigns, jobs, reports, senders, sending, tenants
-from core.access import Actor
+from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Account, Identity, JobRun, Sender
+from core.db.engine import Database
+from core.db.models import Account, Identity, JobRun, Message, Sender, Worker
 from core.errors import Conflict
 from core.providers.base import EntryResult, Outcome
 from core.reports.overview import ACCOUNT_PAUSED
 from core.sending.claim import Call, Turn, claim
 from core.sending.record import Finished, record
-from tests.campaigning import addresses, counts, ingest_until_idle, send_until_idle, started, view
+from tests.campaigning import (
+    addresses,
+    counts,
+    draft,
+    ingest_until_idle,
+    send_until_idle,
+    started,
+    view,
+    written_to,
+)
 from tests.conftest import Cast, verified_sender
 from tests.simulators import Simulator
 
@@ -226,3 +237,57 @@ def test_a_campaign_of_a_tenant_that_ses_itself_paused_is_blocked(
     campaign_id = started(app, cast.acme.id, sender.id, addresses(5))
     answer(app, armed(app), Outcome.PAUSED)
     assert view(app, cast.acme.id, campaign_id).campaign.status == "BLOCKED"
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_a_database_that_drops_its_connections_loses_and_repeats_nobody(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    people = addresses(400)
+    campaign_id = started(app, cast.acme.id, sender.id, people)
+    elsewhere = Database(app.settings.database_url.get_secret_value())
+    drop = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(sending.work, app, threading.Event(), until_idle=True)
+        for _ in range(5):
+            time.sleep(0.3)
+            with elsewhere.begin() as session:
+                session.execute(drop)
+        ended.result(timeout=60)
+    elsewhere.dispose()
+    assert counts(app, cast.acme.id, campaign_id) == {"sent": 400}
+    assert written_to(simulator.messages()) == dict.fromkeys(people, 1)
+
+
+def test_mail_armed_by_a_commit_whose_answer_was_lost_is_sent_after_all(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender
+) -> None:
+    """The database took the claim and dropped the connection: the worker lives and never called SES."""
+    people = addresses(3)
+    campaign_id = started(app, cast.acme.id, sender.id, people)
+    with ThreadPoolExecutor(1) as pool:
+        stop = threading.Event()
+        ended = pool.submit(sending.work, app, stop)
+        while len(simulator.messages()) < 3 or counts(app, cast.acme.id, campaign_id) != {"sent": 3}:
+            time.sleep(0.05)
+        late = draft(app, cast.acme.id, sender.id, ["late@example.net"], name="Late")
+        with app.db.begin() as session:
+            worker = session.scalars(select(Worker.name).where(Worker.stopped_at.is_(None))).one()
+            session.execute(
+                update(Message)
+                .where(Message.campaign_id == late)
+                .values(status="sending", worker=worker, attempt="b" * 16)
+            )
+        campaigns.start(app, SYSTEM, cast.acme.id, late)
+        deadline = time.monotonic() + 20
+        while counts(app, cast.acme.id, late) != {"sent": 1} and time.monotonic() < deadline:
+            time.sleep(0.1)
+        stop.set()
+        ended.result(timeout=30)
+    assert counts(app, cast.acme.id, late) == {"sent": 1}
+    assert written_to(simulator.messages()) == dict.fromkeys([*people, "late@example.net"], 1)
