@@ -22,8 +22,11 @@ class Action(StrEnum):
     SEE_TENANT = "see a tenant"
     PAUSE_TENANT = "pause a tenant"
     RESUME_TENANT = "resume a tenant"
+    REPAIR_TENANT = "check and repair a tenant's setup"
+    SET_REPUTATION_POLICY = "choose a tenant's reputation policy"
     MANAGE_SENDERS = "add and verify senders"
-    REMOVE_SENDER = "remove a sender"
+    REMOVE_SENDER = "remove or restore a sender"
+    SHARE_ONBOARDING = "share a domain's onboarding page"
     DRAFT_CAMPAIGN = "prepare a campaign"
     RUN_CAMPAIGN = "start, pause or cancel a campaign"
     SEND_MESSAGE = "send a message"
@@ -50,8 +53,11 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEE_TENANT: _EVERYBODY,
     Action.PAUSE_TENANT: _MANAGERS,
     Action.RESUME_TENANT: _STAFF,
+    Action.REPAIR_TENANT: _STAFF,
+    Action.SET_REPUTATION_POLICY: _STAFF,
     Action.MANAGE_SENDERS: _MANAGERS,
     Action.REMOVE_SENDER: _STAFF,
+    Action.SHARE_ONBOARDING: _MANAGERS,
     Action.DRAFT_CAMPAIGN: _MANAGERS,
     Action.RUN_CAMPAIGN: _MANAGERS,
     Action.SEND_MESSAGE: _MANAGERS,

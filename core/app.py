@@ -25,6 +25,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never step: deadlines."""
 
+    def sleep(self, seconds: float) -> None: ...
+
 
 class SystemClock:
     def now(self) -> datetime:
@@ -32,6 +34,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class Providers(Protocol):

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     send_threads: int = Field(16, ge=1, le=64, description="Calls to SES in flight at once, per account.")
     ingest_threads: int = Field(4, ge=1, le=32, description="Threads that receive from SQS, per account.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    control_calls_per_second: float = Field(
+        1.0,
+        gt=0,
+        description="SES's limit for all calls but sending, per account and region; 1 unless AWS raised it.",
+    )
     verify_every_hours: float = Field(4.0, gt=0, description="How often pending identities are checked.")
 
     @field_validator("secret_key")

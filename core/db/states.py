@@ -76,3 +76,21 @@ class SuppressionReason(StrEnum):
     COMPLAINT = "COMPLAINT"
     UNSUBSCRIBE = "UNSUBSCRIBE"
     MANUAL = "MANUAL"
+
+
+class ResourceState(StrEnum):
+    """Of a thing a tenant needs in AWS (TenantResource)."""
+
+    DONE = "done"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    FAILED = "failed"  # making it was refused
+    UNKNOWN = "unknown"  # looking for it was
+
+
+class ReputationPolicy(StrEnum):
+    """Of a tenant: when SES pauses it by itself (developer guide, Tenant reputation policies)."""
+
+    NONE = "none"
+    STANDARD = "standard"
+    STRICT = "strict"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.db.states import BounceType, EventType
 
@@ -20,6 +20,29 @@ class AccountState:
     production_access: bool
     sending_enabled: bool
     enforcement_status: str  # HEALTHY, PROBATION, SHUTDOWN
+    review_status: str | None = None  # of the request for production access: PENDING, FAILED, GRANTED, DENIED
+    review_case_id: str | None = None
+    access_request: dict[str, Any] = field(default_factory=dict)  # AccessRequest.as_json of what was asked
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """PutAccountDetails: what AWS asks before it lets an account out of the sandbox."""
+
+    mail_type: str  # MARKETING, TRANSACTIONAL
+    website_url: str
+    use_case: str  # up to 5,000 characters
+    contact_language: str = "EN"  # EN, JA
+    contacts: tuple[str, ...] = ()  # up to 4 further addresses
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "mail_type": self.mail_type,
+            "website_url": self.website_url,
+            "use_case": self.use_case,
+            "contact_language": self.contact_language,
+            "contacts": list(self.contacts),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +64,53 @@ class IdentityState:
     mail_from_domain: str | None = None
     mail_from_status: str | None = None
     error_type: str | None = None
+    configuration_set: str | None = None
+    # VerificationInfo: last_checked_at, last_success_at (ISO 8601), error_type, primary_name_server.
+    verification_info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventDestination:
+    """Where SES sends a configuration set's events."""
+
+    topic_arn: str | None
+    event_types: frozenset[str]
+    enabled: bool
+
+    @property
+    def is_complete(self) -> bool:
+        return self.enabled and self.event_types >= frozenset(EventType)
+
+
+@dataclass(frozen=True, slots=True)
+class ReputationState:
+    """GetReputationEntity of a tenant. `policy` is none, standard or strict; statuses are SES's three."""
+
+    policy: str
+    customer_status: str
+    aws_status: str
+    aws_cause: str
+    sending_status: str  # the aggregate: what SES does
+    impact: str | None  # LOW, HIGH
+
+
+@dataclass(frozen=True, slots=True)
+class ReputationFinding:
+    """ListRecommendations, one open finding about a tenant."""
+
+    type: str  # BOUNCE, COMPLAINT, …
+    description: str
+    impact: str  # LOW, HIGH
+    opened_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        opened_at = self.opened_at and self.opened_at.isoformat()
+        return {
+            "type": self.type,
+            "description": self.description,
+            "impact": self.impact,
+            "opened_at": opened_at,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +170,8 @@ class Plumbing:
 
 
 class EmailProvider(Protocol):
-    """All but the sending methods raise ProviderError or Throttled; creating what exists is success."""
+    """All but the sending methods raise ProviderError or Throttled; creating what exists is success, and so
+    is removing what is gone. `find_…` gives None for what SES does not have."""
 
     name: str
 
@@ -113,6 +184,19 @@ class EmailProvider(Protocol):
 
     def get_tenant(self, name: str) -> TenantState: ...
 
+    def find_tenant(self, name: str) -> TenantState | None: ...
+
+    def request_production_access(self, request: AccessRequest) -> None:
+        """Conflict while AWS still reviews an earlier one."""
+
+    def get_reputation(self, tenant_arn: str) -> ReputationState: ...
+
+    def set_reputation_policy(self, tenant_arn: str, policy: str) -> None:
+        """none, standard or strict."""
+
+    def list_findings(self, tenant_arn: str) -> list[ReputationFinding]:
+        """The open ones."""
+
     def release_suppressed(self, tenant_name: str, address: str) -> None:
         """Take the address, in exactly this case, off the tenant's list at SES; twice is the same."""
 
@@ -120,14 +204,35 @@ class EmailProvider(Protocol):
 
     def associate(self, tenant_name: str, resource_arn: str) -> None: ...
 
+    def associations(self, tenant_name: str) -> frozenset[str]:
+        """ARNs of what the tenant may send with."""
+
     def create_configuration_set(self, name: str) -> str:
         """Returns its ARN."""
 
+    def has_configuration_set(self, name: str) -> bool: ...
+
+    def configuration_set_arn(self, name: str) -> str: ...
+
     def create_event_destination(self, configuration_set: str, topic_arn: str) -> None: ...
+
+    def find_event_destination(self, configuration_set: str) -> EventDestination | None: ...
 
     def create_identity(self, name: str, configuration_set: str) -> IdentityState: ...
 
     def get_identity(self, name: str) -> IdentityState: ...
+
+    def find_identity(self, name: str) -> IdentityState | None: ...
+
+    def verification_token(self, domain: str) -> str | None:
+        """Of SES's older API (VerifyDomainIdentity): the TXT record at _amazonses.DOMAIN. None where the
+        credentials may not call it: DKIM verifies the domain as well."""
+
+    def restart_verification(self, domain: str) -> None:
+        """SES looks for DKIM for 72 hours and then gives up: begin again, with the same tokens."""
+
+    def set_mail_from(self, identity: str, domain: str | None) -> None:
+        """None: back to amazonses.com. Mail goes on with that while the domain's records are not found."""
 
     def delete_identity(self, name: str, tenant_name: str) -> None:
         """Removes its tenant association first; no error when it is gone already."""
@@ -155,6 +260,19 @@ class EventQueue(Protocol):
 
     def create_topic(self, name: str, queue: Plumbing) -> str:
         """Topic subscribed to the queue, both policies set; returns its ARN. Twice is the same."""
+
+    def queue_fault(self, name: str) -> str | None:
+        """What is wrong with queue `name`, its dead-letter queue or their policies, as a sentence."""
+
+    def topic_fault(self, topic_arn: str, queue: Plumbing) -> str | None:
+        """What is wrong with the topic, its policy or its subscription, as a sentence."""
+
+    def create_status_rule(self, name: str, queue: Plumbing) -> str:
+        """EventBridge rule on the default bus that puts SES's notices about tenants (sending status, findings)
+        into the queue; returns its ARN. Twice is the same."""
+
+    def status_rule_fault(self, name: str, queue: Plumbing) -> str | None:
+        """What is wrong with the rule, as a sentence."""
 
     def receive(self, queue_url: str, *, wait_seconds: int) -> list[QueueMessage]:
         """Up to 10 messages."""

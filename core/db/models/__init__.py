@@ -1,0 +1,30 @@
+"""Models: every table. Read the modules in this order to learn the domain."""
+
+from __future__ import annotations
+
+from core.db.base import Base as Base
+from core.db.models.accounts import Account as Account
+from core.db.models.accounts import CallTurn as CallTurn
+from core.db.models.accounts import RateGrant as RateGrant
+from core.db.models.campaigns import Campaign as Campaign
+from core.db.models.campaigns import Content as Content
+from core.db.models.campaigns import Message as Message
+from core.db.models.campaigns import Template as Template
+from core.db.models.events import DailyCount as DailyCount
+from core.db.models.events import Event as Event
+from core.db.models.events import ParkedEvent as ParkedEvent
+from core.db.models.events import Suppression as Suppression
+from core.db.models.operation import Alert as Alert
+from core.db.models.operation import JobRun as JobRun
+from core.db.models.operation import Worker as Worker
+from core.db.models.people import AuditEntry as AuditEntry
+from core.db.models.people import SignInFailure as SignInFailure
+from core.db.models.people import SignInTicket as SignInTicket
+from core.db.models.people import User as User
+from core.db.models.people import UserSession as UserSession
+from core.db.models.people import UserTenant as UserTenant
+from core.db.models.senders import Identity as Identity
+from core.db.models.senders import OnboardingLink as OnboardingLink
+from core.db.models.senders import Sender as Sender
+from core.db.models.tenants import Tenant as Tenant
+from core.db.models.tenants import TenantResource as TenantResource

@@ -1,0 +1,51 @@
+"""Models: processes, jobs and alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, Id
+
+
+class Worker(Base):
+    """A scheduler process that sends; the messages of one that stopped beating become unknown."""
+
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+
+
+class JobRun(Base):
+    """When a job last ran anywhere, and what it said; claimed so that one scheduler runs it at a time."""
+
+    __tablename__ = "job_runs"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    claimed_until: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    result: Mapped[str] = mapped_column(default="")
+    error: Mapped[str | None]
+
+
+class Alert(Base):
+    """Something a person should know; raised once per cause until it clears."""
+
+    __tablename__ = "alerts"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"), index=True)
+    kind: Mapped[str]  # domain broken, drift, paused by AWS
+    cause: Mapped[str]  # what it is about, so that it is raised once: "identity 12"
+    sentence: Mapped[str]
+    raised_at: Mapped[datetime]
+    cleared_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("uq_alerts_open", "kind", "cause", unique=True,
+              sqlite_where=text("cleared_at IS NULL"), postgresql_where=text("cleared_at IS NULL")),
+    )  # fmt: skip
