@@ -18,10 +18,10 @@ from core.errors import ConfigurationError
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(db: Database) -> str:
+def upgrade(db: Database, to: str = "head") -> str:
     """Apply what is missing, all or nothing; returns the revision the database is at. Twice is the same."""
     with db.engine.execution_options(postyard_write=True).begin() as connection:
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), to)
         return str(MigrationContext.configure(connection).get_current_revision())
 
 

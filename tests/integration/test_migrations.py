@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, text
 
 from core.db import migrate
 from core.db.engine import Database
+from core.db.models import Identity, Sender, Tenant
 from core.errors import ConfigurationError
+from tests.conftest import DATABASES
 
 
 def test_the_migrations_build_exactly_the_models(database_url: str) -> None:
@@ -27,6 +32,57 @@ def test_migrating_twice_is_the_same(database_url: str) -> None:
     migrate.check(db)
 
     db.dispose()
+
+
+@pytest.fixture(params=DATABASES)
+def first_revision(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database as the first release made it."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path / 'first.db'}"
+        if request.param == "postgresql":
+            url = stack.enter_context(request.getfixturevalue("postgres").database("template0"))
+        db = Database(url)
+        migrate.upgrade(db, "0001")
+        yield db
+        db.dispose()
+
+
+def test_a_database_of_the_first_release_keeps_its_identities_and_senders(first_revision: Database) -> None:
+    at = "2026-10-01 08:00:00+00:00"
+    rows = [
+        "INSERT INTO accounts (id, name, region, max_send_rate, max_24_hour_send, sent_last_24_hours, "
+        "production_access, sending_enabled, enforcement_status, created_at) "
+        f"VALUES (1, 'platform', 'ap-southeast-1', 14, 50000, 0, true, true, 'HEALTHY', '{at}')",
+        "INSERT INTO tenants (id, account_id, slug, name, timezone, sending_status, ses_status_synced, "
+        "is_demo, created_at, version) "
+        f"VALUES (1, 1, 'acme', 'Acme', 'UTC', 'ENABLED', true, false, '{at}', 1)",
+        "INSERT INTO identities (id, tenant_id, name, type, verification_status, verified_for_sending, "
+        "dkim_status, dkim_tokens, signing_hosted_zone, dns_findings, created_at, version) VALUES (1, 1, "
+        "'acme-mail.io', 'DOMAIN', 'SUCCESS', true, 'SUCCESS', '[\"a\"]', 'dkim.amazonses.com', "
+        f'\'{{"acme-mail.io": {{"verdict": "found"}}}}\', \'{at}\', 1)',
+        "INSERT INTO senders (id, tenant_id, identity_id, address, display_name, is_default, created_at, "
+        f"deleted_at, version) VALUES (1, 1, 1, 'news@acme-mail.io', '', true, '{at}', NULL, 1)",
+        "INSERT INTO senders (id, tenant_id, identity_id, address, display_name, is_default, created_at, "
+        f"deleted_at, version) VALUES (2, 1, 1, 'old@acme-mail.io', '', false, '{at}', '{at}', 1)",
+    ]
+    with first_revision.begin() as session:
+        for row in rows:
+            session.execute(text(row))
+
+    migrate.upgrade(first_revision)
+
+    with first_revision.read() as session:
+        [identity] = session.scalars(select(Identity))
+        kept, removed = session.scalars(select(Sender).order_by(Sender.id))
+        [tenant] = session.scalars(select(Tenant))
+    assert (identity.dkim_tokens, identity.dns_findings, identity.verification_info) == (["a"], [], {})
+    assert (kept.deleted_at, kept.removed_at) == (None, None)
+    assert removed.removed_at == removed.deleted_at
+    assert (tenant.reputation_policy, tenant.reputation_due, tenant.reputation_findings) == (
+        "standard",
+        True,
+        [],
+    )
 
 
 def test_an_empty_database_is_refused_with_what_to_run(tmp_path: Path) -> None:

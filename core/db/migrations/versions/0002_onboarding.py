@@ -81,9 +81,7 @@ def upgrade() -> None:
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("review_status", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("review_case_id", sa.String(), nullable=True))
-        batch_op.add_column(
-            sa.Column("access_request", sa.JSON(), nullable=False, server_default=sa.text("'{}'"))
-        )
+        batch_op.add_column(sa.Column("access_request", sa.JSON(), nullable=False, server_default="{}"))
         batch_op.add_column(
             sa.Column("access_requested_at", models.UtcDateTime(timezone=True), nullable=True)
         )
@@ -92,9 +90,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("identities", schema=None) as batch_op:
         batch_op.add_column(sa.Column("verification_token", sa.String(), nullable=True))
-        batch_op.add_column(
-            sa.Column("verification_info", sa.JSON(), nullable=False, server_default=sa.text("'{}'"))
-        )
+        batch_op.add_column(sa.Column("verification_info", sa.JSON(), nullable=False, server_default="{}"))
         batch_op.add_column(sa.Column("broken_at", models.UtcDateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("broken_reason", sa.String(), nullable=True))
 
@@ -105,20 +101,16 @@ def upgrade() -> None:
     with op.batch_alter_table("tenants", schema=None) as batch_op:
         batch_op.add_column(sa.Column("drift_checked_at", models.UtcDateTime(timezone=True), nullable=True))
         batch_op.add_column(
-            sa.Column("reputation_policy", sa.String(), nullable=False, server_default=sa.text("'standard'"))
+            sa.Column("reputation_policy", sa.String(), nullable=False, server_default="standard")
         )
         batch_op.add_column(sa.Column("aws_status", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("aws_status_cause", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("reputation_impact", sa.String(), nullable=True))
-        batch_op.add_column(
-            sa.Column("reputation_findings", sa.JSON(), nullable=False, server_default=sa.text("'[]'"))
-        )
+        batch_op.add_column(sa.Column("reputation_findings", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(
             sa.Column("reputation_checked_at", models.UtcDateTime(timezone=True), nullable=True)
         )
-        batch_op.add_column(
-            sa.Column("reputation_due", sa.Boolean(), nullable=False, server_default=sa.true())
-        )
+        batch_op.add_column(sa.Column("reputation_due", sa.Boolean(), nullable=False, server_default="1"))
 
     # Findings used to be kept by their record's name, of which MAIL FROM has two: the next check writes them.
     op.execute("UPDATE identities SET dns_findings = '[]'")
