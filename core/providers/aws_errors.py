@@ -74,6 +74,8 @@ _CREDENTIAL_CODES = {
     "UnrecognizedClientException",
 }
 _ACCESS_CODES = {"AccessDenied", "AccessDeniedException", "NotAuthorized"}
+# Old or partial services do not know every operation.
+_UNKNOWN_OPERATION_CODES = {"InvalidAction", "UnknownOperationException"}
 # Sending waits for a person or for SES; an absent configuration set or tenant can be repaired: it waits too.
 _PAUSING_CODES = {"AccountSuspendedException", "NotFoundException", "SendingPausedException"}
 _REFUSING_CODES = {
@@ -134,6 +136,11 @@ def entry_result(error: Exception) -> EntryResult:
 
 def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def may_not_call(error: ClientError) -> bool:
+    """The credentials may not do this one operation, or the service does not know it."""
+    return error_code(error) in _ACCESS_CODES | _UNKNOWN_OPERATION_CODES
 
 
 def _refused_entry(error: ClientError) -> EntryResult:

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from core.db.states import BounceType, EventType
 
+# What a configuration set tells us: all that SES has (MatchingEventTypes).
+EVENT_TYPES = frozenset(EventType) - {EventType.OTHER}
+
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
@@ -79,7 +82,7 @@ class EventDestination:
 
     @property
     def is_complete(self) -> bool:
-        return self.enabled and self.event_types >= frozenset(EventType)
+        return self.enabled and self.event_types >= EVENT_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +271,8 @@ class EventQueue(Protocol):
         """What is wrong with the topic, its policy or its subscription, as a sentence."""
 
     def create_status_rule(self, name: str, queue: Plumbing) -> str:
-        """EventBridge rule on the default bus that puts SES's notices about tenants (sending status, findings)
-        into the queue; returns its ARN. Twice is the same."""
+        """EventBridge rule on the default bus that puts SES's notices about tenants (sending status and
+        findings) into the queue; returns its ARN. Twice is the same."""
 
     def status_rule_fault(self, name: str, queue: Plumbing) -> str | None:
         """What is wrong with the rule, as a sentence."""

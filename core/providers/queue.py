@@ -1,61 +1,83 @@
-"""Queue: how SES's events arrive: an SNS topic per tenant, one SQS queue per account, not raw."""
+"""Queue: how SES's events arrive: an SNS topic per tenant, one SQS queue per account, not raw; and how its
+notices about tenants do: an EventBridge rule to the same queue."""
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-import orjson
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from core.providers.aws_errors import translated
+from core.errors import ProviderError
+from core.providers.aws_errors import error_code, translated
 from core.providers.base import Plumbing, QueueMessage
+from core.providers.queue_policies import STATUS_PATTERN, as_text, difference, queue_policy, topic_policy
 
 MAX_RECEIVES = 5
 RETENTION_SECONDS = 14 * 24 * 3600
 VISIBILITY_SECONDS = 60
 BATCH = 10  # SQS's own limit, for receiving and for deleting
 
+_KEPT = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+_NO_FILTER = "{}"
+_SUBSCRIPTION = {"RawMessageDelivery": "false", "FilterPolicy": _NO_FILTER}
+# SQS, SNS and EventBridge each have their own; SQS's is in two spellings, by its older and newer protocol.
+_ABSENT_CODES = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "NotFound",
+    "NotFoundException",
+    "ResourceNotFoundException",
+}
+
 logger = logging.getLogger(__name__)
 
 
 class SqsQueue:
-    """SQS and SNS of one region. Safe for threads. Making it calls nobody."""
+    """SQS, SNS and EventBridge of one region. Safe for threads. Making it calls nobody."""
 
     def __init__(self, region: str, connections: int = 8) -> None:
+        self._config = _config(connections)
+        self._lock = threading.Lock()
+        self._events: Any = None
         with translated("SQS"):
-            session = boto3.Session(region_name=region)
-            config = _config(connections)
-            self._sqs = session.client("sqs", config=config)
-            self._sns = session.client("sns", config=config)
+            self._session = boto3.Session(region_name=region)
+            self._sqs = self._session.client("sqs", config=self._config)
+            self._sns = self._session.client("sns", config=self._config)
 
     def create_event_queue(self, name: str) -> Plumbing:
-        """Queue `name` and `name`-dlq. SNS topics of the same account whose names begin with the same word as
-        the queue's (all before its last hyphen) may write to it."""
+        """Queue `name` and `name`-dlq."""
         with translated("SQS"):
-            retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
-            dead_url, dead_arn = self._queue(f"{name}-dlq", retention)
-            url, arn = self._queue(name, retention)
-            redrive = {"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_RECEIVES)}
-            self._sqs.set_queue_attributes(
-                QueueUrl=url,
-                Attributes={
-                    "VisibilityTimeout": str(VISIBILITY_SECONDS),
-                    "RedrivePolicy": _json(redrive),
-                    "Policy": _json(_queue_policy(arn, name.rpartition("-")[0] or name)),
-                },
-            )
+            # Named without attributes: CreateQueue refuses a queue that exists with other ones.
+            dead_url = str(self._sqs.create_queue(QueueName=_dead(name))["QueueUrl"])
+            self._sqs.set_queue_attributes(QueueUrl=dead_url, Attributes=_KEPT)
+            url = str(self._sqs.create_queue(QueueName=name)["QueueUrl"])
+            arn = self._attributes(url)["QueueArn"]
+            wanted = _queue_attributes(name, arn, self._attributes(dead_url)["QueueArn"])
+            self._sqs.set_queue_attributes(QueueUrl=url, Attributes=wanted)
         return Plumbing(queue_url=url, queue_arn=arn, dead_letter_queue_url=dead_url)
+
+    def queue_fault(self, name: str) -> str | None:
+        with translated("SQS"):
+            dead, found = self._find_queue(_dead(name)), self._find_queue(name)
+        if found is None or dead is None:
+            return f"There is no queue {name if found is None else _dead(name)}."
+        wanted = _queue_attributes(name, found["QueueArn"], dead["QueueArn"])
+        return difference(f"Queue {_dead(name)}", dead, _KEPT) or difference(f"Queue {name}", found, wanted)
 
     def create_topic(self, name: str, queue: Plumbing) -> str:
         with translated("SNS"):
             topic_arn = str(self._sns.create_topic(Name=name)["TopicArn"])
             self._sns.set_topic_attributes(
-                TopicArn=topic_arn, AttributeName="Policy", AttributeValue=_json(_topic_policy(topic_arn))
+                TopicArn=topic_arn, AttributeName="Policy", AttributeValue=as_text(topic_policy(topic_arn))
             )
-            if not self._is_subscribed(topic_arn, queue.queue_arn):
+            subscription = self._find_subscription(topic_arn, queue.queue_arn)
+            if subscription is None:
                 self._sns.subscribe(
                     TopicArn=topic_arn,
                     Protocol="sqs",
@@ -63,7 +85,52 @@ class SqsQueue:
                     Attributes={"RawMessageDelivery": "false"},
                     ReturnSubscriptionArn=True,
                 )
+            else:
+                self._mend_subscription(subscription)
         return topic_arn
+
+    def topic_fault(self, topic_arn: str, queue: Plumbing) -> str | None:
+        what = f"SNS topic {_last(topic_arn)}"
+        with translated("SNS"):
+            said = _found(lambda: self._sns.get_topic_attributes(TopicArn=topic_arn))
+            if said is None:
+                return f"There is no {what}."
+            policy = as_text(topic_policy(topic_arn))
+            if fault := difference(what, said.get("Attributes", {}), {"Policy": policy}):
+                return fault
+            subscription = self._find_subscription(topic_arn, queue.queue_arn)
+            if subscription is None:
+                return f"{what} does not write to queue {_last(queue.queue_arn)}."
+            found = self._sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+        return _subscription_fault(what, found)
+
+    def create_status_rule(self, name: str, queue: Plumbing) -> str:
+        """`name` begins as the queue's does: its policy lets no other rule write to it."""
+        with translated("EventBridge"):
+            events = self._events_client()
+            answer = events.put_rule(Name=name, EventPattern=as_text(STATUS_PATTERN), State="ENABLED")
+            refused = events.put_targets(Rule=name, Targets=[_target(queue)]).get("FailedEntries")
+        if refused:
+            raise ProviderError(
+                f"EventBridge refused the target of rule {name}: {refused[0].get('ErrorMessage', '')}.",
+                permanent=True,
+                code=refused[0].get("ErrorCode", ""),
+            )
+        return str(answer["RuleArn"])
+
+    def status_rule_fault(self, name: str, queue: Plumbing) -> str | None:
+        what = f"EventBridge rule {name}"
+        wanted = {"State": "ENABLED", "EventPattern": as_text(STATUS_PATTERN)}
+        with translated("EventBridge"):
+            rule = _found(lambda: self._events_client().describe_rule(Name=name))
+            if rule is None:
+                return f"There is no {what}."
+            if fault := difference(what, rule, wanted):
+                return fault
+            targets = self._events_client().list_targets_by_rule(Rule=name).get("Targets", ())
+        if _target(queue) not in targets:
+            return f"{what} does not write to queue {_last(queue.queue_arn)}."
+        return None
 
     def receive(self, queue_url: str, *, wait_seconds: int) -> list[QueueMessage]:
         with translated("SQS"):
@@ -98,22 +165,78 @@ class SqsQueue:
             answer = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
         return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
 
-    def _queue(self, name: str, attributes: dict[str, str]) -> tuple[str, str]:
-        # Named without attributes: CreateQueue refuses a queue that exists with other ones.
-        url = str(self._sqs.create_queue(QueueName=name)["QueueUrl"])
-        self._sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
-        answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return url, str(answer["Attributes"]["QueueArn"])
+    def _attributes(self, url: str) -> dict[str, str]:
+        return dict(self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
 
-    def _is_subscribed(self, topic_arn: str, queue_arn: str) -> bool:
+    def _find_queue(self, name: str) -> dict[str, str] | None:
+        said = _found(lambda: self._sqs.get_queue_url(QueueName=name))
+        return said and self._attributes(said["QueueUrl"])
+
+    def _find_subscription(self, topic_arn: str, queue_arn: str) -> str | None:
         token: dict[str, str] = {}
         while True:
             page = self._sns.list_subscriptions_by_topic(TopicArn=topic_arn, **token)
-            if any(found["Endpoint"] == queue_arn for found in page.get("Subscriptions", ())):
-                return True
+            for found in page.get("Subscriptions", ()):
+                if (found["Protocol"], found["Endpoint"]) == ("sqs", queue_arn):
+                    return str(found["SubscriptionArn"])
             if not page.get("NextToken"):
-                return False
+                return None
             token = {"NextToken": page["NextToken"]}
+
+    def _mend_subscription(self, subscription: str) -> None:
+        found = self._sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+        for name, value in _SUBSCRIPTION.items():
+            if found.get(name, value) != value:
+                self._sns.set_subscription_attributes(
+                    SubscriptionArn=subscription, AttributeName=name, AttributeValue=value
+                )
+
+    def _events_client(self) -> Any:
+        """Made when first asked for: only setting up needs it."""
+        with self._lock:
+            if self._events is None:
+                self._events = self._session.client("events", config=self._config)
+            return self._events
+
+
+def _dead(name: str) -> str:
+    return f"{name}-dlq"
+
+
+def _last(arn: str) -> str:
+    return arn.rpartition(":")[2]
+
+
+def _target(queue: Plumbing) -> dict[str, str]:
+    return {"Id": "queue", "Arn": queue.queue_arn}
+
+
+def _queue_attributes(name: str, arn: str, dead_arn: str) -> dict[str, str]:
+    redrive = {"deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES}
+    return {
+        **_KEPT,
+        "VisibilityTimeout": str(VISIBILITY_SECONDS),
+        "RedrivePolicy": as_text(redrive),
+        "Policy": as_text(queue_policy(arn, name)),
+    }
+
+
+def _subscription_fault(what: str, found: dict[str, str]) -> str | None:
+    if found.get("RawMessageDelivery", "false") != "false":
+        return f"{what} delivers raw messages to the queue: which topic they came from is lost."
+    if found.get("FilterPolicy", _NO_FILTER) not in ("", _NO_FILTER):
+        return f"{what} filters what it delivers to the queue: events are lost."
+    return None
+
+
+def _found(call: Callable[[], Any]) -> Any:
+    """The call's answer; None when what it asks for does not exist."""
+    try:
+        return call()
+    except ClientError as e:
+        if error_code(e) not in _ABSENT_CODES:
+            raise
+        return None
 
 
 def _queue_message(message: dict[str, Any]) -> QueueMessage:
@@ -125,39 +248,6 @@ def _queue_message(message: dict[str, Any]) -> QueueMessage:
         sent_at=None if sent_ms is None else datetime.fromtimestamp(int(sent_ms) / 1000, UTC),
         receives=int(attributes.get("ApproximateReceiveCount", 1)),
     )
-
-
-def _queue_policy(queue_arn: str, first_word: str) -> dict[str, Any]:
-    partition, _, region, account = _arn_parts(queue_arn)
-    topics = f"arn:{partition}:sns:{region}:{account}:{first_word}-*"
-    return _policy("sns.amazonaws.com", "sqs:SendMessage", queue_arn, {"ArnLike": {"aws:SourceArn": topics}})
-
-
-def _topic_policy(topic_arn: str) -> dict[str, Any]:
-    *_, account = _arn_parts(topic_arn)
-    same_account = {"StringEquals": {"AWS:SourceAccount": account}}
-    return _policy("ses.amazonaws.com", "sns:Publish", topic_arn, same_account)
-
-
-def _policy(service: str, action: str, resource: str, condition: dict[str, Any]) -> dict[str, Any]:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": action,
-        "Resource": resource,
-        "Condition": condition,
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def _arn_parts(arn: str) -> tuple[str, str, str, str]:
-    """Partition, service, region and account."""
-    _, partition, service, region, account, _ = arn.split(":", 5)
-    return partition, service, region, account
-
-
-def _json(value: dict[str, Any]) -> str:
-    return orjson.dumps(value).decode()
 
 
 def _config(connections: int) -> Config:

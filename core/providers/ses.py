@@ -2,74 +2,34 @@
 
 from __future__ import annotations
 
-import re
+import logging
 import threading
 from collections.abc import Callable
-from email.header import Header
-from email.utils import formataddr, unquote
 from typing import Any
 
 import boto3
-import orjson
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from core.providers.aws_errors import (
-    SEND_FAILED,
-    entry_result,
-    error_code,
-    is_account_wide,
-    translated,
-)
+from core.errors import Conflict
+from core.providers import ses_answers, ses_mail
+from core.providers.aws_errors import SEND_FAILED, entry_result, error_code, may_not_call, translated
 from core.providers.base import (
+    EVENT_TYPES,
+    AccessRequest,
     AccountState,
     BulkMail,
     EntryResult,
+    EventDestination,
     IdentityState,
     Outcome,
+    ReputationFinding,
+    ReputationState,
     TenantState,
 )
 
 SEND_TIMEOUT_SECONDS = 15.0
-DEFAULT_SIGNING_ZONE = "dkim.amazonses.com"
 EVENT_DESTINATION = "postyard"
-EVENT_TYPES = (
-    "SEND",
-    "REJECT",
-    "BOUNCE",
-    "COMPLAINT",
-    "DELIVERY",
-    "OPEN",
-    "CLICK",
-    "RENDERING_FAILURE",
-    "DELIVERY_DELAY",
-    "SUBSCRIPTION",
-)
-_REPUTATION_ENTITY = "RESOURCE"
-
-# BulkEmailStatus. The enumeration and its own documentation spell some differently: both are known here.
-# What is not in the table, TRANSIENT_FAILURE and FAILED among it, is UNKNOWN: SES may have taken the message.
-_OUTCOMES = {
-    "SUCCESS": Outcome.ACCEPTED,
-    "ACCOUNT_THROTTLED": Outcome.THROTTLED,
-    "ACCOUNT_DAILY_QUOTA_EXCEEDED": Outcome.QUOTA,
-    "ACCOUNT_SUSPENDED": Outcome.PAUSED,
-    "ACCOUNT_SENDING_PAUSED": Outcome.PAUSED,
-    "CONFIGURATION_SET_SENDING_PAUSED": Outcome.PAUSED,
-    # A person repairs the configuration set: its mail waits instead of failing.
-    "CONFIGURATION_SET_NOT_FOUND": Outcome.PAUSED,
-    "CONFIGURATION_SET_DOES_NOT_EXIST": Outcome.PAUSED,
-    "MESSAGE_REJECTED": Outcome.REFUSED,
-    "MAIL_FROM_DOMAIN_NOT_VERIFIED": Outcome.REFUSED,
-    "TEMPLATE_NOT_FOUND": Outcome.REFUSED,
-    "TEMPLATE_DOES_NOT_EXIST": Outcome.REFUSED,
-    "INVALID_SENDING_POOL_NAME": Outcome.REFUSED,
-    "INVALID_PARAMETER": Outcome.REFUSED,
-    "INVALID_PARAMETER_VALUE": Outcome.REFUSED,
-}
-_LINE_BREAK = re.compile(r"[\r\n\0]")
-_NO_TAG_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
-
 
 # A tenant's bounces and complaints go on its own list at SES, and only that list is asked when it sends.
 _OWN_SUPPRESSIONS: dict[str, Any] = {
@@ -77,37 +37,40 @@ _OWN_SUPPRESSIONS: dict[str, Any] = {
     "SuppressionScope": "TENANT",
 }
 
+logger = logging.getLogger(__name__)
+
 
 class SesProvider:
-    """One AWS region. Safe for threads. Making it reads the credentials' place but calls nobody."""
+    """One AWS region. Safe for threads. Making it reads the credentials' place but calls nobody.
+
+    Every request of a control operation, botocore's own repetitions among them, asks `pace` first; what that
+    raises comes out as it is. Mail is never paced here."""
 
     name = "ses"
 
     def __init__(
-        self, region: str, connections: int = 20, *, read_timeout_seconds: float = SEND_TIMEOUT_SECONDS
+        self,
+        region: str,
+        connections: int = 20,
+        *,
+        pace: Callable[[], None] | None = None,
+        read_timeout_seconds: float = SEND_TIMEOUT_SECONDS,
     ) -> None:
         self.region = region
+        self._pace = pace
+        self._lock = threading.Lock()
+        self._account_id: str | None = None
+        self._older_client: Any = None
         with translated("SES"):
             self._session = boto3.Session(region_name=region)
-            self._control = self._session.client("sesv2", config=_control_config())
+            self._control = self._control_client("sesv2")
             self._sending = self._session.client(
                 "sesv2", config=_sending_config(connections, read_timeout_seconds)
             )
-        self._lock = threading.Lock()
-        self._account_id: str | None = None
 
     def get_account(self) -> AccountState:
         with translated("SES"):
-            said = self._control.get_account()
-        quota = said.get("SendQuota", {})
-        return AccountState(
-            max_send_rate=float(quota.get("MaxSendRate", 1.0)),
-            max_24_hour_send=float(quota.get("Max24HourSend", 200.0)),
-            sent_last_24_hours=float(quota.get("SentLast24Hours", 0.0)),
-            production_access=bool(said.get("ProductionAccessEnabled", False)),
-            sending_enabled=bool(said.get("SendingEnabled", False)),
-            enforcement_status=str(said.get("EnforcementStatus", "HEALTHY")),
-        )
+            return ses_answers.account_state(self._control.get_account())
 
     def caller_account_id(self) -> str:
         """Asked once: a session keeps its account."""
@@ -117,6 +80,27 @@ class SesProvider:
                     sts = self._session.client("sts", config=_control_config())
                     self._account_id = str(sts.get_caller_identity()["Account"])
             return self._account_id
+
+    def request_production_access(self, request: AccessRequest) -> None:
+        wanted: dict[str, Any] = {
+            "MailType": request.mail_type,
+            "WebsiteURL": request.website_url,
+            "ContactLanguage": request.contact_language,
+            "UseCaseDescription": request.use_case,
+            "ProductionAccessEnabled": True,
+        }
+        if request.contacts:
+            wanted["AdditionalContactEmailAddresses"] = list(request.contacts)
+        with translated("SES"):
+            try:
+                self._control.put_account_details(**wanted)
+            except ClientError as e:
+                if error_code(e) != "ConflictException":
+                    raise
+                raise Conflict(
+                    "AWS is still reviewing an earlier request for production access. "
+                    "Wait for its answer, or write to its support case."
+                ) from e
 
     def create_tenant(self, name: str) -> TenantState:
         with translated("SES"):
@@ -128,11 +112,38 @@ class SesProvider:
 
     def get_tenant(self, name: str) -> TenantState:
         with translated("SES"):
-            return _tenant_state(self._control.get_tenant(TenantName=name)["Tenant"])
+            return ses_answers.tenant_state(self._control.get_tenant(TenantName=name)["Tenant"])
+
+    def find_tenant(self, name: str) -> TenantState | None:
+        with translated("SES"):
+            said = _found(lambda: self._control.get_tenant(TenantName=name))
+        return said and ses_answers.tenant_state(said["Tenant"])
+
+    def get_reputation(self, tenant_arn: str) -> ReputationState:
+        with translated("SES"):
+            said = self._control.get_reputation_entity(**_entity(tenant_arn))
+        return ses_answers.reputation_state(said.get("ReputationEntity", {}))
+
+    def set_reputation_policy(self, tenant_arn: str, policy: str) -> None:
+        partition = self._session.get_partition_for_region(self.region)
+        arn = f"arn:{partition}:ses:{self.region}:aws:reputation-policy/{policy}"
+        with translated("SES"):
+            self._control.update_reputation_entity_policy(**_entity(tenant_arn), ReputationEntityPolicy=arn)
+
+    def list_findings(self, tenant_arn: str) -> list[ReputationFinding]:
+        wanted: dict[str, Any] = {"Filter": {"RESOURCE_ARN": tenant_arn, "STATUS": "OPEN"}}
+        found: list[ReputationFinding] = []
+        while True:
+            with translated("SES"):
+                page = self._control.list_recommendations(**wanted)
+            found += map(ses_answers.reputation_finding, page.get("Recommendations", ()))
+            if not page.get("NextToken"):
+                return found
+            wanted["NextToken"] = page["NextToken"]
 
     def release_suppressed(self, tenant_name: str, address: str) -> None:
         with translated("SES"):
-            _removed(
+            _found(
                 lambda: self._control.delete_suppressed_destination(
                     EmailAddress=address, TenantName=tenant_name
                 )
@@ -141,10 +152,11 @@ class SesProvider:
     def set_tenant_sending(self, arn: str, *, enabled: bool) -> None:
         """Our own of SES's three statuses. REINSTATED, which sends despite open findings, only where AWS
         itself has paused the tenant."""
-        entity = {"ReputationEntityType": _REPUTATION_ENTITY, "ReputationEntityReference": arn}
+        status = self._enabling_status(arn) if enabled else "DISABLED"
         with translated("SES"):
-            status = self._enabling_status(entity) if enabled else "DISABLED"
-            self._control.update_reputation_entity_customer_managed_status(**entity, SendingStatus=status)
+            self._control.update_reputation_entity_customer_managed_status(
+                **_entity(arn), SendingStatus=status
+            )
 
     def associate(self, tenant_name: str, resource_arn: str) -> None:
         with translated("SES"):
@@ -154,9 +166,23 @@ class SesProvider:
                 )
             )
 
+    def associations(self, tenant_name: str) -> frozenset[str]:
+        # Without a filter: the wire knows other resource types than botocore's model, and refuses the latter.
+        with translated("SES"):
+            pages = self._control.get_paginator("list_tenant_resources").paginate(TenantName=tenant_name)
+            return frozenset(row["ResourceArn"] for page in pages for row in page.get("TenantResources", ()))
+
     def create_configuration_set(self, name: str) -> str:
         with translated("SES"):
             _created(lambda: self._control.create_configuration_set(ConfigurationSetName=name))
+        return self.configuration_set_arn(name)
+
+    def has_configuration_set(self, name: str) -> bool:
+        with translated("SES"):
+            said = _found(lambda: self._control.get_configuration_set(ConfigurationSetName=name))
+        return said is not None
+
+    def configuration_set_arn(self, name: str) -> str:
         return self._arn(f"configuration-set/{name}")
 
     def create_event_destination(self, configuration_set: str, topic_arn: str) -> None:
@@ -166,13 +192,25 @@ class SesProvider:
             "EventDestinationName": EVENT_DESTINATION,
             "EventDestination": {
                 "Enabled": True,
-                "MatchingEventTypes": list(EVENT_TYPES),
+                "MatchingEventTypes": sorted(EVENT_TYPES),
                 "SnsDestination": {"TopicArn": topic_arn},
             },
         }
         with translated("SES"):
             if not _created(lambda: self._control.create_configuration_set_event_destination(**wanted)):
                 self._control.update_configuration_set_event_destination(**wanted)
+
+    def find_event_destination(self, configuration_set: str) -> EventDestination | None:
+        with translated("SES"):
+            said = _found(
+                lambda: self._control.get_configuration_set_event_destinations(
+                    ConfigurationSetName=configuration_set
+                )
+            )
+        for destination in (said or {}).get("EventDestinations", ()):
+            if destination["Name"] == EVENT_DESTINATION:
+                return ses_answers.event_destination(destination)
+        return None
 
     def create_identity(self, name: str, configuration_set: str) -> IdentityState:
         with translated("SES"):
@@ -183,24 +221,54 @@ class SesProvider:
 
     def get_identity(self, name: str) -> IdentityState:
         with translated("SES"):
-            return _identity_state(self._control.get_email_identity(EmailIdentity=name))
+            return ses_answers.identity_state(self._control.get_email_identity(EmailIdentity=name))
+
+    def find_identity(self, name: str) -> IdentityState | None:
+        with translated("SES"):
+            said = _found(lambda: self._control.get_email_identity(EmailIdentity=name))
+        return None if said is None else ses_answers.identity_state(said)
+
+    def verification_token(self, domain: str) -> str | None:
+        with translated("SES"):
+            try:
+                return str(self._older_api().verify_domain_identity(Domain=domain)["VerificationToken"])
+            except ClientError as e:
+                if not may_not_call(e):
+                    raise
+                logger.info("no verification token for %s: %s", domain, e)
+                return None
+
+    def restart_verification(self, domain: str) -> None:
+        with translated("SES"):
+            self._control.put_email_identity_dkim_signing_attributes(
+                EmailIdentity=domain, SigningAttributesOrigin="AWS_SES"
+            )
+
+    def set_mail_from(self, identity: str, domain: str | None) -> None:
+        # REJECT_MESSAGE would refuse all mail until SES has found the records.
+        wanted = {"EmailIdentity": identity, "BehaviorOnMxFailure": "USE_DEFAULT_VALUE"}
+        if domain is not None:
+            wanted["MailFromDomain"] = domain
+        with translated("SES"):
+            self._control.put_email_identity_mail_from_attributes(**wanted)
 
     def delete_identity(self, name: str, tenant_name: str) -> None:
+        arn = self.identity_arn(name)
         with translated("SES"):
-            _removed(
+            _found(
                 lambda: self._control.delete_tenant_resource_association(
-                    TenantName=tenant_name, ResourceArn=self.identity_arn(name)
+                    TenantName=tenant_name, ResourceArn=arn
                 )
             )
-            _removed(lambda: self._control.delete_email_identity(EmailIdentity=name))
+            _found(lambda: self._control.delete_email_identity(EmailIdentity=name))
 
     def identity_arn(self, name: str) -> str:
         return self._arn(f"identity/{name}")
 
     def send_bulk(self, mail: BulkMail) -> list[EntryResult]:
-        if reason := _forbidden(mail):
+        if reason := ses_mail.forbidden(mail):
             return [EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)] * len(mail.entries)
-        request = bulk_request(mail)
+        request = ses_mail.bulk_request(mail)
         try:
             answer = self._sending.send_bulk_email(**request)
         except SEND_FAILED as e:
@@ -211,12 +279,12 @@ class SesProvider:
                 f"SES gave {len(results)} answers for {len(mail.entries)} recipients; its events will tell."
             )
             return [EntryResult(Outcome.UNKNOWN, reason=reason)] * len(mail.entries)
-        return [_entry_result(result) for result in results]
+        return [ses_mail.bulk_entry_result(result) for result in results]
 
     def send_one(self, mail: BulkMail) -> EntryResult:
-        if reason := _forbidden(mail):
+        if reason := ses_mail.forbidden(mail):
             return EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)
-        request = single_request(mail)
+        request = ses_mail.single_request(mail)
         try:
             answer = self._sending.send_email(**request)
         except SEND_FAILED as e:
@@ -227,118 +295,30 @@ class SesProvider:
             )
         return EntryResult(Outcome.ACCEPTED, provider_message_id=answer["MessageId"])
 
-    def _enabling_status(self, entity: dict[str, str]) -> str:
-        found = self._control.get_reputation_entity(**entity).get("ReputationEntity", {})
-        paused_by_aws = found.get("AwsSesManagedStatus", {}).get("Status") == "DISABLED"
-        return "REINSTATED" if paused_by_aws else "ENABLED"
+    def _enabling_status(self, arn: str) -> str:
+        return "REINSTATED" if self.get_reputation(arn).aws_status == "DISABLED" else "ENABLED"
 
     def _arn(self, resource: str) -> str:
         partition = self._session.get_partition_for_region(self.region)
         return f"arn:{partition}:ses:{self.region}:{self.caller_account_id()}:{resource}"
 
+    def _older_api(self) -> Any:
+        """SES v1, made when first asked for: few calls need it."""
+        with self._lock:
+            if self._older_client is None:
+                self._older_client = self._control_client("ses")
+            return self._older_client
 
-def bulk_request(mail: BulkMail) -> dict[str, Any]:
-    """SendBulkEmail's parameters. Tags all entries share travel once; msg_uid with each."""
-    return {
-        **_envelope(mail),
-        "DefaultEmailTags": _tags(mail.tags),
-        "DefaultContent": {"Template": {"TemplateContent": _content(mail), "TemplateData": "{}"}},
-        "BulkEmailEntries": [
-            {
-                "Destination": {"ToAddresses": [entry.address]},
-                "ReplacementTags": [{"Name": "msg_uid", "Value": entry.msg_uid}],
-                "ReplacementHeaders": _headers(entry.headers),
-                "ReplacementEmailContent": {
-                    "ReplacementTemplate": {"ReplacementTemplateData": orjson.dumps(entry.fields).decode()}
-                },
-            }
-            for entry in mail.entries
-        ],
-    }
+    def _control_client(self, service: str) -> Any:
+        client = self._session.client(service, config=_control_config())
+        if pace := self._pace:
+            # Before every HTTP request. It is signed by then: AWS takes a signature for five minutes.
+            client.meta.events.register("before-send", lambda **_: pace())
+        return client
 
 
-def single_request(mail: BulkMail) -> dict[str, Any]:
-    """SendEmail's parameters; the content is rendered by SES exactly as in a bulk call."""
-    [entry] = mail.entries
-    return {
-        **_envelope(mail),
-        "Destination": {"ToAddresses": [entry.address]},
-        "EmailTags": [*_tags(mail.tags), {"Name": "msg_uid", "Value": entry.msg_uid}],
-        "Content": {
-            "Template": {
-                "TemplateContent": _content(mail),
-                "TemplateData": orjson.dumps(entry.fields).decode(),
-                "Headers": _headers(entry.headers),
-            }
-        },
-    }
-
-
-def from_header(written: str) -> str:
-    """`Name <address>` or a bare address as a From header carries it: quoted, RFC 2047 where not ASCII."""
-    name, bracket, address = written.rpartition("<")
-    name = unquote(name.strip())  # as email.utils.formataddr wrote it
-    if not bracket or not name:
-        return written.strip("<> ")
-    address = address.rstrip("> ")
-    if name.isascii():
-        return formataddr((name, address))
-    return f"{Header(name, 'utf-8').encode(linesep='')} <{address}>"
-
-
-def _envelope(mail: BulkMail) -> dict[str, Any]:
-    return {
-        "FromEmailAddress": from_header(mail.from_address),
-        "ConfigurationSetName": mail.configuration_set,
-        "TenantName": mail.tenant_name,
-    }
-
-
-def _content(mail: BulkMail) -> dict[str, str]:
-    parts = {"Subject": mail.subject, "Text": mail.text, "Html": mail.html}
-    return {name: part for name, part in parts.items() if part}
-
-
-def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
-    return [
-        {"Name": name, "Value": _NO_TAG_CHARACTER.sub("_", value)[:256]}
-        for name, value in tags.items()
-        if value
-    ]
-
-
-def _headers(headers: dict[str, str]) -> list[dict[str, str]]:
-    return [{"Name": name, "Value": value} for name, value in headers.items()]
-
-
-def _forbidden(mail: BulkMail) -> str:
-    """Why this mail must not reach a header: a line break there would begin a header of somebody's own."""
-    if _LINE_BREAK.search(mail.from_address):
-        return "The sender's name or address contains a line break. Remove it from the sender."
-    for entry in mail.entries:
-        if any(_LINE_BREAK.search(text) for header in entry.headers.items() for text in header):
-            return "A header of the mail contains a line break. Remove it."
-    return ""
-
-
-def _entry_result(result: Any) -> EntryResult:
-    if not isinstance(result, dict):
-        return EntryResult(
-            Outcome.UNKNOWN, reason="SES gave no answer for this recipient; its events will tell."
-        )
-    status, said = str(result.get("Status", "")), str(result.get("Error") or "")[:500]
-    outcome = _OUTCOMES.get(status, Outcome.UNKNOWN)
-    if outcome is Outcome.ACCEPTED:
-        return EntryResult(outcome, provider_message_id=result.get("MessageId"))
-    if outcome is Outcome.REFUSED and "paused" in said.lower():
-        outcome = Outcome.PAUSED  # "Sending paused for this account" also comes as MESSAGE_REJECTED
-    return EntryResult(
-        outcome,
-        provider_message_id=result.get("MessageId"),
-        code=status,
-        reason=f"SES answered {status}" + (f": {said}" if said else ""),
-        account_wide=outcome is Outcome.PAUSED and is_account_wide(status, said),
-    )
+def _entity(tenant_arn: str) -> dict[str, str]:
+    return {"ReputationEntityType": "RESOURCE", "ReputationEntityReference": tenant_arn}
 
 
 def _created(call: Callable[[], Any]) -> bool:
@@ -352,34 +332,14 @@ def _created(call: Callable[[], Any]) -> bool:
     return True
 
 
-def _removed(call: Callable[[], Any]) -> None:
+def _found(call: Callable[[], Any]) -> Any:
+    """The call's answer; None when there is no such thing (any more)."""
     try:
-        call()
+        return call()
     except ClientError as e:
         if error_code(e) != "NotFoundException":
             raise
-
-
-def _tenant_state(tenant: dict[str, Any]) -> TenantState:
-    return TenantState(
-        tenant_id=tenant["TenantId"],
-        arn=tenant["TenantArn"],
-        sending_status=tenant.get("SendingStatus", "ENABLED"),
-    )
-
-
-def _identity_state(said: dict[str, Any]) -> IdentityState:
-    dkim, mail_from = said.get("DkimAttributes", {}), said.get("MailFromAttributes", {})
-    return IdentityState(
-        verification_status=said.get("VerificationStatus", "PENDING"),
-        verified_for_sending=bool(said.get("VerifiedForSendingStatus", False)),
-        dkim_status=dkim.get("Status", "NOT_STARTED"),
-        dkim_tokens=tuple(dkim.get("Tokens", ())),
-        signing_hosted_zone=dkim.get("SigningHostedZone") or DEFAULT_SIGNING_ZONE,
-        mail_from_domain=mail_from.get("MailFromDomain") or None,
-        mail_from_status=mail_from.get("MailFromDomainStatus") or None,
-        error_type=said.get("VerificationInfo", {}).get("ErrorType"),
-    )
+        return None
 
 
 def _control_config() -> Config:

@@ -50,13 +50,19 @@ def test_the_queue_keeps_events_for_two_weeks_and_sets_aside_what_fails_five_tim
     assert int(redrive["maxReceiveCount"]) == 5
 
 
-def test_only_our_own_topics_may_write_to_the_queue(queue: SqsQueue, sqs: Any) -> None:
+def test_only_our_own_topics_and_rules_may_write_to_the_queue(queue: SqsQueue, sqs: Any) -> None:
     plumbing = queue.create_event_queue("postyard-events")
-    [statement] = json.loads(attributes(sqs, plumbing.queue_url)["Policy"])["Statement"]
-    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
-    assert statement["Action"] == "sqs:SendMessage"
-    allowed = plumbing.queue_arn.replace(":sqs:", ":sns:").replace("postyard-events", "postyard-*")
-    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": allowed}}
+    topics, rules = json.loads(attributes(sqs, plumbing.queue_url)["Policy"])["Statement"]
+    assert topics["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert rules["Principal"] == {"Service": "events.amazonaws.com"}
+    assert topics["Action"] == rules["Action"] == "sqs:SendMessage"
+    ours = plumbing.queue_arn.removesuffix("postyard-events")
+    assert topics["Condition"] == {
+        "ArnLike": {"aws:SourceArn": ours.replace(":sqs:", ":sns:") + "postyard-*"}
+    }
+    assert rules["Condition"] == {
+        "ArnLike": {"aws:SourceArn": ours.replace(":sqs:", ":events:") + "rule/postyard-*"}
+    }
 
 
 def test_only_ses_of_the_same_account_may_publish_to_the_topic(queue: SqsQueue, sns: Any) -> None:

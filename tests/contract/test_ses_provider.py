@@ -24,7 +24,7 @@ def test_everything_that_is_made_twice_is_the_same(ses: SesProvider) -> None:
     ses.associate("acme", arn)
     ses.associate("acme", arn)
     first = ses.create_identity("acme-mail.io", "postyard-acme")
-    assert ses.create_identity("acme-mail.io", "postyard-acme") == first
+    assert ses.create_identity("acme-mail.io", "postyard-acme").dkim_tokens == first.dkim_tokens
     assert len(first.dkim_tokens) == 3
     assert (first.verification_status, first.verified_for_sending) == ("PENDING", False)
 

@@ -15,7 +15,8 @@ from botocore.validate import ParamValidator
 
 from core.errors import ProviderError, Throttled
 from core.providers.base import BulkEntry, BulkMail, EntryResult, Outcome
-from core.providers.ses import SesProvider, bulk_request, from_header, single_request
+from core.providers.ses import SesProvider
+from core.providers.ses_mail import bulk_request, from_header, single_request
 from tests.contract.ses_mail import REGION, mail
 from tests.simulators import free_port
 
