@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import dns.exception
@@ -18,27 +15,6 @@ import dns.resolver
 from core.errors import ConfigurationError
 
 TIMEOUT_SECONDS = 3.0  # of one question, whatever it takes
-PARALLEL = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DnsRecord:
-    """A record the tenant's DNS should hold."""
-
-    type: str  # CNAME, TXT, MX
-    name: str
-    value: str
-    purpose: str
-    required: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "type": self.type,
-            "name": self.name,
-            "value": self.value,
-            "purpose": self.purpose,
-            "required": self.required,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +23,6 @@ class Answer:
 
     values: tuple[str, ...] = ()
     error: str | None = None
-
-
-class Verdict(StrEnum):
-    FOUND = "found"
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`advice`: the sentence that helps; empty when the record is found."""
-
-    record: DnsRecord
-    found: tuple[str, ...]
-    verdict: Verdict
-    advice: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "type": self.record.type,
-            "expected": self.record.value,
-            "found": list(self.found),
-            "verdict": self.verdict.value,
-            "advice": self.advice,
-        }
 
 
 class Resolver:
@@ -94,63 +44,6 @@ class Resolver:
         except OSError as e:
             return Answer(error=f"No name server could be reached ({e.strerror or e}).")
         return Answer(values=tuple(sorted(_written(record) for record in found)))
-
-
-def judge(records: Sequence[DnsRecord], resolver: Resolver) -> list[Finding]:
-    """One finding per record, in order, asked in parallel. An error is `unknown`, never `found`."""
-    if not records:
-        return []
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        answers = pool.map(lambda record: resolver.lookup(record.name, record.type), records)
-        return [_finding(record, answer) for record, answer in zip(records, answers, strict=True)]
-
-
-def _finding(record: DnsRecord, answer: Answer) -> Finding:
-    if answer.error is not None:
-        advice = f"{answer.error} Nothing is known about this record now; check again in some minutes."
-        return Finding(record, (), Verdict.UNKNOWN, advice)
-    relevant = _relevant(record, answer.values)
-    if not relevant:
-        return Finding(record, (), Verdict.MISSING, f"Add this {record.type} record at your DNS provider.")
-    if len(relevant) > 1:
-        advice = f"There are {len(relevant)} such records; keep one and remove the others."
-        return Finding(record, relevant, Verdict.DIFFERENT, advice)
-    if not _agrees(record, relevant[0]):
-        return Finding(record, relevant, Verdict.DIFFERENT, _difference(record))
-    return Finding(record, relevant, Verdict.FOUND, "")
-
-
-def _relevant(record: DnsRecord, values: tuple[str, ...]) -> tuple[str, ...]:
-    """A name may hold many TXT records; those of the same kind (v=spf1, v=DMARC1) are compared."""
-    kind = _kind(record.value)
-    if record.type != "TXT" or not kind:
-        return values
-    return tuple(value for value in values if _kind(value) == kind)
-
-
-def _agrees(record: DnsRecord, value: str) -> bool:
-    if record.type != "TXT":
-        return _host(value) == _host(record.value)
-    if _kind(record.value) == "v=spf1":
-        return "include:amazonses.com" in value.lower().split()
-    if _kind(record.value) == "v=dmarc1":
-        return "p=" in value.lower()  # a stricter policy than ours is the owner's good right
-    return value.strip() == record.value.strip()
-
-
-def _difference(record: DnsRecord) -> str:
-    if _kind(record.value) == "v=spf1":
-        return "Add include:amazonses.com to the SPF record that is there; do not add a second one."
-    return "Change the value to the expected one."
-
-
-def _kind(value: str) -> str:
-    word = value.strip().lower().replace(";", " ").split(" ", 1)[0]
-    return word if word.startswith("v=") else ""
-
-
-def _host(value: str) -> str:
-    return " ".join(value.lower().split()).rstrip(".")
 
 
 def _written(record: Any) -> str:
