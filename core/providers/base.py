@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from core.db.states import BounceType, EventType
 
+ABSENT = "There is no "
 # What a configuration set tells us: all that SES has (MatchingEventTypes).
 EVENT_TYPES = frozenset(EventType) - {EventType.OTHER}
 
@@ -53,6 +54,7 @@ class TenantState:
     tenant_id: str
     arn: str
     sending_status: str  # ENABLED, DISABLED, REINSTATED: what SES does, of all its three statuses
+    own_suppressions: bool = True  # False: another tenant's bounces keep its mail back
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,8 @@ class QueueMessage:
 
 
 class EventQueue(Protocol):
+    """A `…_fault` about what is not there at all begins with ABSENT."""
+
     def create_event_queue(self, name: str) -> Plumbing:
         """Queue, dead-letter queue, redrive after 5 receives, 14 days' retention. Twice is the same."""
 

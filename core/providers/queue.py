@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from core.errors import ProviderError
 from core.providers.aws_errors import error_code, translated
-from core.providers.base import Plumbing, QueueMessage
+from core.providers.base import ABSENT, Plumbing, QueueMessage
 from core.providers.queue_policies import STATUS_PATTERN, as_text, difference, queue_policy, topic_policy
 
 MAX_RECEIVES = 5
@@ -66,7 +66,7 @@ class SqsQueue:
         with translated("SQS"):
             dead, found = self._find_queue(_dead(name)), self._find_queue(name)
         if found is None or dead is None:
-            return f"There is no queue {name if found is None else _dead(name)}."
+            return f"{ABSENT}queue {name if found is None else _dead(name)}."
         wanted = _queue_attributes(name, found["QueueArn"], dead["QueueArn"])
         return difference(f"Queue {_dead(name)}", dead, _KEPT) or difference(f"Queue {name}", found, wanted)
 
@@ -94,7 +94,7 @@ class SqsQueue:
         with translated("SNS"):
             said = _found(lambda: self._sns.get_topic_attributes(TopicArn=topic_arn))
             if said is None:
-                return f"There is no {what}."
+                return f"{ABSENT}{what}."
             policy = as_text(topic_policy(topic_arn))
             if fault := difference(what, said.get("Attributes", {}), {"Policy": policy}):
                 return fault
@@ -124,7 +124,7 @@ class SqsQueue:
         with translated("EventBridge"):
             rule = _found(lambda: self._events_client().describe_rule(Name=name))
             if rule is None:
-                return f"There is no {what}."
+                return f"{ABSENT}{what}."
             if fault := difference(what, rule, wanted):
                 return fault
             targets = self._events_client().list_targets_by_rule(Rule=name).get("Targets", ())

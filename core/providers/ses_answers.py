@@ -49,6 +49,7 @@ def tenant_state(tenant: dict[str, Any]) -> TenantState:
         tenant_id=tenant["TenantId"],
         arn=tenant["TenantArn"],
         sending_status=tenant.get("SendingStatus", "ENABLED"),
+        own_suppressions=tenant.get("SuppressionAttributes", {}).get("SuppressionScope") == "TENANT",
     )
 
 
