@@ -68,7 +68,7 @@ class Simulator:
     async def _start(self) -> None:
         self.world = World(Store(self.settings.data))
         self.world.load()
-        self._dns = Server(self.world.zone)
+        self._dns = Server(self.world.zone, self.world.dns_faults)
         await self._dns.start(*self.dns_sockets)
         for each in (self.world.outbox.run(), self._look_at_dns(), sqs.save_changes(self.world)):
             self._tasks.append(asyncio.create_task(each))

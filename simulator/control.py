@@ -10,6 +10,7 @@ import orjson
 
 from simulator import identities, maillog, tenants
 from simulator.clock import iso_micros
+from simulator.dns_faults import DnsFault
 from simulator.errors import ControlError, SesError
 from simulator.faults import Fault
 from simulator.http import Request, Response
@@ -57,6 +58,18 @@ def _records(body: Body) -> list[dict[str, Any]]:
     if not isinstance(records, list):
         raise ControlError('Send a JSON list of {"type", "name", "value"}, or {"records": [...]}.')
     return records
+
+
+async def show_dns_faults(world: World, body: Body) -> Any:
+    return world.dns_faults.listed()
+
+
+async def set_dns_faults(world: World, body: Body) -> Any:
+    given = body.get("faults") if isinstance(body, dict) else body
+    if not isinstance(given, list):
+        raise ControlError("Send a JSON list of DNS faults; [] clears them.")
+    world.dns_faults.replace([DnsFault.from_json(each) for each in given])
+    return world.dns_faults.listed()
 
 
 async def advance_clock(world: World, body: Body) -> Any:
@@ -208,6 +221,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "dns"): list_dns,
     ("PUT", "dns"): put_dns,
     ("DELETE", "dns"): delete_dns,
+    ("GET", "dns_faults"): show_dns_faults,
+    ("POST", "dns_faults"): set_dns_faults,
     ("POST", "clock"): advance_clock,
     ("GET", "clock"): advance_clock,
     ("GET", "scenario"): show_scenario,

@@ -13,10 +13,10 @@ from simulator.state import Identity, MailFrom
 from simulator.tenants import refuse_while_associated
 
 if TYPE_CHECKING:
-    from simulator.dns import Zone
     from simulator.world import Call, World
 
 WATCHED_SECONDS = 72 * 3600
+UNANSWERED = "DNS_SERVER_ERROR"
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
 
 
@@ -57,26 +57,30 @@ def check_all(world: World) -> None:
 def _check_dkim(world: World, row: Identity) -> None:
     now = world.clock.now()
     row.checked_at = now
-    row.error_type = dkim_error(world.zone, row)
+    row.error_type = dkim_error(world, row)
     if row.error_type is None:
         row.status, row.succeeded_at = "SUCCESS", now
         return
+    if row.error_type == UNANSWERED and row.status == "SUCCESS":
+        return  # nobody can tell: what was found before holds
     if row.status == "SUCCESS":
         row.status, row.watched_from = "TEMPORARY_FAILURE", now
     elif now - row.watched_from > WATCHED_SECONDS:
         row.status = "FAILED"
 
 
-def dkim_error(zone: Zone, row: Identity) -> str | None:
+def dkim_error(world: World, row: Identity) -> str | None:
     """None when all three CNAMEs are right, else SES's ErrorType for the first that is not."""
     for token in row.tokens:
         name = f"{token}._domainkey.{row.name}"
-        values = [value.rstrip(".").lower() for value in zone.values(name, "CNAME")]
+        if world.dns_faults.unanswered(name, "CNAME"):
+            return UNANSWERED
+        values = [value.rstrip(".").lower() for value in world.zone.values(name, "CNAME")]
         if values == [f"{token}.{SIGNING_HOSTED_ZONE}"]:
             continue
         if values:
             return "INVALID_VALUE"
-        return "TYPE_NOT_FOUND" if zone.types_at(name) else "HOST_NOT_FOUND"
+        return "TYPE_NOT_FOUND" if world.zone.types_at(name) else "HOST_NOT_FOUND"
     return None
 
 
@@ -184,9 +188,8 @@ def _verification(world: World, row: Identity) -> dict[str, Any]:
         found["LastSuccessTimestamp"] = row.succeeded_at
     if row.error_type:
         found["ErrorType"] = row.error_type
-        apex = world.zone.apex(row.name)
-        server, admin, serial = (world.zone.lookup(apex, "SOA") or [". . 0"])[0].split()[:3]
-        if serial != "0":
+        if authority := world.zone.authority(row.name):
+            server, admin, serial = authority.split()[:3]
             found["SOARecord"] = {
                 "PrimaryNameServer": server.rstrip("."),
                 "AdminEmail": admin.rstrip("."),

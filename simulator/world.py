@@ -11,7 +11,7 @@ import orjson
 
 from simulator.bus import Bus
 from simulator.clock import Clock
-from simulator.dns import Zone
+from simulator.dns_faults import DnsFaults
 from simulator.faults import Faults
 from simulator.limits import SendLimits
 from simulator.model import Model
@@ -21,6 +21,7 @@ from simulator.settings import ACCOUNT_ID
 from simulator.state import Account, Association, ConfigurationSet, Identity, Suppressed, Table, Tenant
 from simulator.store import Store
 from simulator.suppression import SuppressionLists
+from simulator.zone import Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class World:
         self.clock = Clock()
         self.bus = Bus(store)
         self.zone = Zone(store)
+        self.dns_faults = DnsFaults()
         self.account = Account()
         self.tenants: Table[Tenant] = Table(store, "tenant", Tenant)
         self.associations: Table[Association] = Table(store, "association", Association)
@@ -107,6 +109,7 @@ class World:
         self.outbox.clear()
         self.limits.clear()
         self.faults.clear()
+        self.dns_faults.replace(())
         self.scenario = Scenario()
         self.clock.set_offset(0.0)
         self.last_message = 0

@@ -41,8 +41,9 @@ class Simulator:
     dns: str  # host:port
 
     def environment(self) -> dict[str, str]:
-        """AWS's own variables, as boto3 reads them."""
+        """AWS's own variables, as boto3 reads them; control calls come as fast as they like."""
         return {
+            "POSTYARD_CONTROL_CALLS_PER_SECOND": "1000",
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -65,6 +66,14 @@ class Simulator:
 
     def put_dns(self, records: list[dict[str, Any]]) -> None:
         self.call("PUT", "/_sim/dns", records)
+
+    def remove_dns(self, *records: dict[str, Any]) -> None:
+        """Whole RRsets, or only the values that are given."""
+        self.call("DELETE", "/_sim/dns", list(records))
+
+    def dns_faults(self, *faults: dict[str, Any]) -> None:
+        """In place of those set before; none: all is well again."""
+        self.call("POST", "/_sim/dns_faults", list(faults))
 
     def advance_clock(self, seconds: float) -> None:
         self.call("POST", "/_sim/clock", {"advance_seconds": seconds})
