@@ -18,7 +18,18 @@ from typing import Any
 import pytest
 
 import core
-from core import audit, campaigns, events, identities, senders, suppressions, templates, tenants, users
+from core import (
+    audit,
+    campaigns,
+    events,
+    identities,
+    onboarding,
+    senders,
+    suppressions,
+    templates,
+    tenants,
+    users,
+)
 from core.access import ALLOWED, SYSTEM, Action, Actor, Role
 from core.accounts import list_accounts
 from core.app import App, build_app
@@ -56,6 +67,7 @@ class Ids:
     identity: int = MISSING
     campaign: int = MISSING
     template: int = MISSING
+    link: int = MISSING
     address: str = "missing@example.com"
 
 
@@ -81,6 +93,7 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "campaigns.list_messages": (Action.SEE_ADDRESSES,
         lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
     "identities.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
+    "onboarding.list_links": (Action.SHARE_ONBOARDING, lambda a, p, t, i: onboarding.list_links(a, p, t)),
     "reports.messages.find_messages": (Action.SEE_ADDRESSES,
         lambda a, p, t, i: find_messages(a, p, t, i.address)),
     "reports.messages.recent_events": (Action.SEE_REPORTS, lambda a, p, t, i: recent_events(a, p, t)),
@@ -117,6 +130,10 @@ REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
     "identities.verify_now": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.verify_now(a, p, t, i.identity)),
     "identities.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: identities.remove(a, p, t, i.identity)),
+    "onboarding.create_link": (Action.SHARE_ONBOARDING,
+        lambda a, p, t, i: onboarding.create_link(a, p, t, i.identity)),
+    "onboarding.revoke_link": (Action.SHARE_ONBOARDING,
+        lambda a, p, t, i: onboarding.revoke_link(a, p, t, i.link)),
     "senders.verify_now": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.verify_now(a, p, t, i.sender)),
     "senders.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: senders.remove(a, p, t, i.sender)),
     "suppressions.release": (Action.RELEASE_SUPPRESSION,
@@ -147,6 +164,7 @@ ALL_OF_TENANT = OF_TENANT | REFUSED_ONLY
 WITH_ROWS = [
     "campaigns.create", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel",
     "campaigns.status", "campaigns.list_messages", "identities.verify_now", "identities.remove",
+    "onboarding.create_link", "onboarding.revoke_link",
     "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now", "senders.remove",
     "sending.send", "suppressions.release", "templates.get_content",
 ]  # fmt: skip
@@ -173,7 +191,10 @@ def _furnished(app: App, slug: str) -> Ids:
     with app.db.begin() as session:
         session.add(Suppression(tenant_id=tenant.id, address=sender.address, reason="BOUNCE", source="event",
                                 created_by="postyard", created_at=app.now()))  # fmt: skip
-    return Ids(tenant.id, slug, sender.id, sender.identity_id, made.campaign_id, template.id, sender.address)
+    link, _ = onboarding.create_link(app, SYSTEM, tenant.id, sender.identity_id)
+    return Ids(
+        tenant.id, slug, sender.id, sender.identity_id, made.campaign_id, template.id, link.id, sender.address
+    )
 
 
 def somebody(role: Role, world: World) -> Actor:
