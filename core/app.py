@@ -7,11 +7,13 @@ import functools
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from core import pacing
 from core.db.engine import Database
 from core.errors import ConfigurationError
 from core.providers.base import EmailProvider, EventQueue
@@ -48,8 +50,12 @@ class Providers(Protocol):
 
 
 class AwsProviders:
-    def __init__(self, settings: Settings) -> None:
+    """With a database, SES's control operations wait for their turn among all processes that share it."""
+
+    def __init__(self, settings: Settings, db: Database | None = None, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._db = db
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._email: dict[str, EmailProvider] = {}
         self._queue: dict[str, EventQueue] = {}
@@ -59,7 +65,9 @@ class AwsProviders:
 
         with self._lock:
             if region not in self._email:
-                self._email[region] = SesProvider(region, connections=self._settings.send_threads + 4)
+                self._email[region] = SesProvider(
+                    region, connections=self._settings.send_threads + 4, pace=self._pace(region)
+                )
             return self._email[region]
 
     def queue(self, region: str) -> EventQueue:
@@ -69,6 +77,12 @@ class AwsProviders:
             if region not in self._queue:
                 self._queue[region] = SqsQueue(region, connections=self._settings.ingest_threads + 4)
             return self._queue[region]
+
+    def _pace(self, region: str) -> Callable[[], None] | None:
+        if self._db is None:
+            return None
+        name = f"ses-control {region}"
+        return pacing.pacer(self._db, self._clock, name, self._settings.control_calls_per_second)
 
 
 @dataclass(frozen=True)
@@ -113,5 +127,5 @@ def _kept_secret(path: Path) -> str:
 def build_app(settings: Settings | None = None) -> App:
     """Put the parts together; connects to nothing. Raises ConfigurationError when a setting is wrong."""
     settings = settings or Settings.load()
-    db = Database(settings.database_url.get_secret_value())
-    return App(settings=settings, db=db, providers=AwsProviders(settings))
+    db, clock = Database(settings.database_url.get_secret_value()), SystemClock()
+    return App(settings=settings, db=db, providers=AwsProviders(settings, db, clock), clock=clock)

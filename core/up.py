@@ -101,7 +101,8 @@ class Place:
         """What children see: the caller's environment, but no AWS other than the simulator."""
         # The one place besides core/settings.py that reads the environment: children inherit it.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}  # noqa: TID251
-        return inherited | {
+        # The simulator has no limit such as SES's.
+        return {"POSTYARD_CONTROL_CALLS_PER_SECOND": "50", **inherited} | {
             "PYTHONUNBUFFERED": "1",
             "POSTYARD_DATABASE_URL": settings.database_url.get_secret_value(),
             "POSTYARD_DATA_DIR": str(self.data),

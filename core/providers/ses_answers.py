@@ -45,11 +45,13 @@ def _access_request(details: dict[str, Any]) -> AccessRequest:
 
 
 def tenant_state(tenant: dict[str, Any]) -> TenantState:
+    own = tenant.get("SuppressionAttributes", {})
     return TenantState(
         tenant_id=tenant["TenantId"],
         arn=tenant["TenantArn"],
         sending_status=tenant.get("SendingStatus", "ENABLED"),
-        own_suppressions=tenant.get("SuppressionAttributes", {}).get("SuppressionScope") == "TENANT",
+        own_suppressions=own.get("SuppressionScope") == "TENANT"
+        and {"BOUNCE", "COMPLAINT"} <= set(own.get("SuppressedReasons", ())),
     )
 
 

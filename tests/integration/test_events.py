@@ -335,6 +335,9 @@ class _FixedClock:
     def monotonic(self) -> float:
         return 0.0
 
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
 
 def _at(ledger: Ledger, at: datetime) -> App:
     """The same installation at another time."""

@@ -234,6 +234,9 @@ def test_mail_that_waited_too_long_inside_postyard_goes_back_unsent(
             self.seconds += 11
             return self.seconds
 
+        def sleep(self, seconds: float) -> None:
+            self.seconds += seconds
+
     campaign_id = started(app, cast.acme.id, sender.id, addresses(4))
     stop = threading.Event()
     threading.Timer(1, stop.set).start()

@@ -28,6 +28,9 @@ class HandClock:
     def monotonic(self) -> float:
         return self.at.timestamp()
 
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds=seconds)
+
     def advance(self, **span: float) -> None:
         self.at += timedelta(**span)
 
