@@ -22,6 +22,8 @@ COMMANDS = {
     "users": "Who may sign in.",
     "tenants": "Customers whose mail is kept apart.",
     "senders": "From addresses, their DNS records and verification.",
+    "onboarding": "Links to a domain's records, for whoever manages its DNS.",
+    "checklist": "What a tenant still needs before its mail goes out well.",
     "campaigns": "One content to many recipients.",
     "send": "Send one mail to one recipient.",
     "suppressions": "Addresses a tenant must not write to.",

@@ -13,6 +13,7 @@ from core.db.states import MessageStatus, SendingStatus
 from core.errors import InputError, SendingPaused
 from core.identities import get_identity
 from core.recipients import valid_address
+from core.reputation import SIMULATOR_DOMAIN
 from core.senders import get_sender
 from core.sending.worker import reap_dead, work
 from core.suppressions import suppressed_among
@@ -56,7 +57,7 @@ def send(
             status=MessageStatus.PENDING,
             created_by=actor.username,
             created_at=now,
-            counts_in_rates=True,
+            counts_in_rates=not address.lower().endswith(SIMULATOR_DOMAIN),
         )
         session.add(message)
         session.flush()

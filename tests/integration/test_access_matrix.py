@@ -21,6 +21,7 @@ import core
 from core import (
     audit,
     campaigns,
+    checklist,
     events,
     identities,
     onboarding,
@@ -92,6 +93,8 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "campaigns.list_campaigns": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.list_campaigns(a, p, t)),
     "campaigns.list_messages": (Action.SEE_ADDRESSES,
         lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
+    "checklist.checklist": (Action.SEE_TENANT, lambda a, p, t, i: checklist.checklist(a, p, t)),
+    "checklist.prove_pipeline": (Action.SEND_MESSAGE, lambda a, p, t, i: checklist.prove_pipeline(a, p, t)),
     "identities.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
     "onboarding.list_links": (Action.SHARE_ONBOARDING, lambda a, p, t, i: onboarding.list_links(a, p, t)),
     "reports.messages.find_messages": (Action.SEE_ADDRESSES,
