@@ -12,7 +12,7 @@ import logging
 import socket
 from dataclasses import dataclass, field
 
-from simulator import bus, control, identities, ses, sqs
+from simulator import bus, control, legacy, ses, sqs, verification
 from simulator.dns import Server
 from simulator.http import BodyTooLarge, Receive, Request, Response, Scope, Send
 from simulator.settings import Settings
@@ -43,14 +43,15 @@ class Simulator:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         try:
+            request = Request(scope, receive)
             if path.startswith(control.PREFIX):
-                await (await control.answer(self.world, Request(scope, receive))).send(send)
+                await (await control.answer(self.world, request)).send(send)
             elif path.startswith(ses.PREFIX):
-                answered = await ses.answer(self.world, Request(scope, receive), send)
-                if answered is not None:
-                    await answered.send(send)
+                await _send(await ses.answer(self.world, request, send), send)
+            elif legacy.is_meant(request):
+                await _send(await legacy.answer(self.world, request, send), send)
             else:
-                await sqs.pass_on(self.world, scope, receive, send)
+                await sqs.pass_on(self.world, request, scope, send)
         except BodyTooLarge:
             await Response.json(413, {"message": "The request is larger than SES takes."}).send(send)
 
@@ -88,6 +89,11 @@ class Simulator:
         while True:
             await asyncio.sleep(LOOKS_AT_DNS_EVERY)
             try:
-                identities.check_all(self.world)
+                verification.check_all(self.world)
             except Exception:
                 log.error("The identities' DNS could not be looked at.", exc_info=True)
+
+
+async def _send(answered: Response | None, send: Send) -> None:
+    if answered is not None:
+        await answered.send(send)

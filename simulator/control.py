@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from simulator import identities, maillog, tenants
+from simulator import maillog, tenants, verification
 from simulator.clock import iso_micros
 from simulator.dns_faults import DnsFault
 from simulator.errors import ControlError, SesError
@@ -77,7 +77,7 @@ async def advance_clock(world: World, body: Body) -> Any:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise ControlError('Send {"advance_seconds": number}.')
     world.advance_clock(float(seconds))
-    identities.check_all(world)
+    verification.check_all(world)
     await world.store.flushed()
     return {"now": iso_micros(world.clock.now())}
 
@@ -95,6 +95,7 @@ async def set_scenario(world: World, body: Body) -> Any:
         "domains": _domains,
         "addresses": _addresses,
         "event_delay_seconds": _event_delay,
+        "control_calls_per_second": _control_calls,
         "tenant_paused_error": _tenant_paused_error,
         "tenants": _tenants,
         "verified_addresses": _verified_addresses,
@@ -147,6 +148,12 @@ def _event_delay(world: World, value: Any) -> Callable[[], None]:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise ControlError("event_delay_seconds is a number from 0.")
     return lambda: setattr(world.scenario, "event_delay_seconds", float(value))
+
+
+def _control_calls(world: World, value: Any) -> Callable[[], None]:
+    if isinstance(value, bool) or not isinstance(value or 0, int | float) or (value or 0) < 0:
+        raise ControlError("control_calls_per_second is a number from 0; 0: no limit.")
+    return lambda: setattr(world.scenario, "control_calls_per_second", float(value or 0))
 
 
 def _tenant_paused_error(world: World, value: Any) -> Callable[[], None]:
@@ -242,6 +249,8 @@ async def answer(world: World, request: Request) -> Response | maillog.Listing:
     try:
         if (request.method, name) == ("GET", "messages"):
             return await maillog.listing(world, request.parameters)
+        if (request.method, name) == ("GET", "calls"):
+            return Response.json(200, world.calls.listed(maillog.number(request.parameters, "after")))
         route = ROUTES.get((request.method, name))
         if route is None:
             known = sorted(f"{method} {PREFIX}{path}" for method, path in ROUTES)

@@ -1,4 +1,5 @@
-"""Identities: a domain is verified when, and only as long as, the simulated DNS holds its three CNAMEs."""
+"""Identities: a domain is verified when, and only as long as, the simulated DNS holds its three CNAMEs or the
+TXT record of SES's older API; an address when its owner has clicked."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from simulator import verification
 from simulator.errors import SesError, already_exists, bad_request, not_found
 from simulator.paging import page
 from simulator.settings import SIGNING_HOSTED_ZONE
@@ -15,8 +17,7 @@ from simulator.tenants import refuse_while_associated
 if TYPE_CHECKING:
     from simulator.world import Call, World
 
-WATCHED_SECONDS = 72 * 3600
-UNANSWERED = "DNS_SERVER_ERROR"
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
 
 
@@ -38,74 +39,14 @@ def for_sending(world: World, address: str) -> Identity | None:
     return next((row for row in found if row.verified), found[0] if found else None)
 
 
-def check(world: World, row: Identity) -> None:
-    """What SES does from time to time: look for the records, give up after 72 hours."""
-    before = (row.status, row.error_type, row.mail_from and row.mail_from.status)
-    if row.type == "DOMAIN" and row.status != "FAILED":
-        _check_dkim(world, row)
-    if row.mail_from and row.mail_from.status != "FAILED":
-        _check_mail_from(world, row, row.mail_from)
-    if before != (row.status, row.error_type, row.mail_from and row.mail_from.status):
-        world.identities.put(row.name, row)
-
-
-def check_all(world: World) -> None:
-    for row in world.identities:
-        check(world, row)
-
-
-def _check_dkim(world: World, row: Identity) -> None:
-    now = world.clock.now()
-    row.checked_at = now
-    row.error_type = dkim_error(world, row)
-    if row.error_type is None:
-        row.status, row.succeeded_at = "SUCCESS", now
-        return
-    if row.error_type == UNANSWERED and row.status == "SUCCESS":
-        return  # nobody can tell: what was found before holds
-    if row.status == "SUCCESS":
-        row.status, row.watched_from = "TEMPORARY_FAILURE", now
-    elif now - row.watched_from > WATCHED_SECONDS:
-        row.status = "FAILED"
-
-
-def dkim_error(world: World, row: Identity) -> str | None:
-    """None when all three CNAMEs are right, else SES's ErrorType for the first that is not."""
-    for token in row.tokens:
-        name = f"{token}._domainkey.{row.name}"
-        if world.dns_faults.unanswered(name, "CNAME"):
-            return UNANSWERED
-        values = [value.rstrip(".").lower() for value in world.zone.values(name, "CNAME")]
-        if values == [f"{token}.{SIGNING_HOSTED_ZONE}"]:
-            continue
-        if values:
-            return "INVALID_VALUE"
-        return "TYPE_NOT_FOUND" if world.zone.types_at(name) else "HOST_NOT_FOUND"
-    return None
-
-
-def _check_mail_from(world: World, row: Identity, mail_from: MailFrom) -> None:
-    exchanges = world.zone.values(mail_from.domain, "MX")
-    wanted = re.compile(r"\d+ feedback-smtp\.[a-z0-9-]+\.amazonses\.com\.", re.IGNORECASE)
-    texts = [value.replace('" "', "").strip('"') for value in world.zone.values(mail_from.domain, "TXT")]
-    right = (
-        len(exchanges) == 1
-        and wanted.fullmatch(exchanges[0]) is not None
-        and any(text.startswith("v=spf1 ") and "include:amazonses.com" in text for text in texts)
-    )
-    now = world.clock.now()
-    if right:
-        mail_from.status = "SUCCESS"
-    elif mail_from.status == "SUCCESS":
-        mail_from.status, mail_from.watched_from = "TEMPORARY_FAILURE", now
-    elif now - mail_from.watched_from > WATCHED_SECONDS:
-        mail_from.status = "FAILED"
+def is_domain(name: str) -> bool:
+    return _DOMAIN.fullmatch(name) is not None
 
 
 def create_email_identity(world: World, call: Call) -> dict[str, Any]:
     name = call.input["EmailIdentity"].lower()
     kind = "EMAIL_ADDRESS" if "@" in name else "DOMAIN"
-    if not _DOMAIN.fullmatch(name.rpartition("@")[2]):
+    if not is_domain(name.rpartition("@")[2]):
         raise bad_request(f"Invalid email identity {name}.")
     if name in world.identities:
         raise already_exists(f"Email identity {name} already exist.")
@@ -114,8 +55,9 @@ def create_email_identity(world: World, call: Call) -> dict[str, Any]:
         name=name,
         type=kind,
         created_at=now,
-        tokens=[_token() for _ in range(3)] if kind == "DOMAIN" else [],
+        tokens=_tokens() if kind == "DOMAIN" else [],
         watched_from=now,
+        dkim_status=verification.PENDING if kind == "DOMAIN" else verification.NOT_STARTED,
         configuration_set=_known_set(world, call),
         tags=call.input.get("Tags") or [],
     )
@@ -127,8 +69,8 @@ def create_email_identity(world: World, call: Call) -> dict[str, Any]:
     }
 
 
-def _token() -> str:
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(32))
+def _tokens() -> list[str]:
+    return ["".join(secrets.choice(_BASE32) for _ in range(32)) for _ in range(3)]
 
 
 def _known_set(world: World, call: Call) -> str | None:
@@ -139,15 +81,14 @@ def _known_set(world: World, call: Call) -> str | None:
 
 
 def _dkim_attributes(row: Identity) -> dict[str, Any]:
-    domain = row.type == "DOMAIN"
-    attributes = {
-        "SigningEnabled": row.signing_enabled and domain,
-        "Status": row.status if domain else "NOT_STARTED",
+    attributes: dict[str, Any] = {
+        "SigningEnabled": row.signing_enabled and bool(row.tokens),
+        "Status": row.dkim_status,
         "SigningAttributesOrigin": "AWS_SES",
         "NextSigningKeyLength": "RSA_2048_BIT",
         "CurrentSigningKeyLength": "RSA_2048_BIT",
     }
-    if domain:
+    if row.tokens:
         attributes |= {
             "Tokens": row.tokens,
             "SigningHostedZone": SIGNING_HOSTED_ZONE,
@@ -158,7 +99,7 @@ def _dkim_attributes(row: Identity) -> dict[str, Any]:
 
 def get_email_identity(world: World, call: Call) -> dict[str, Any]:
     row = get(world, call.input["EmailIdentity"])
-    check(world, row)
+    verification.check(world, row)
     answer: dict[str, Any] = {
         "IdentityType": row.type,
         "FeedbackForwardingStatus": row.feedback_forwarding,
@@ -188,13 +129,14 @@ def _verification(world: World, row: Identity) -> dict[str, Any]:
         found["LastSuccessTimestamp"] = row.succeeded_at
     if row.error_type:
         found["ErrorType"] = row.error_type
-        if authority := world.zone.authority(row.name):
-            server, admin, serial = authority.split()[:3]
-            found["SOARecord"] = {
-                "PrimaryNameServer": server.rstrip("."),
-                "AdminEmail": admin.rstrip("."),
-                "SerialNumber": int(serial),
-            }
+    authority = world.zone.authority(row.name)
+    if row.checked_at and authority:
+        server, admin, serial = authority.split()[:3]
+        found["SOARecord"] = {
+            "PrimaryNameServer": server.rstrip("."),
+            "AdminEmail": admin.rstrip("."),
+            "SerialNumber": int(serial),
+        }
     return found
 
 
@@ -251,16 +193,21 @@ def put_dkim_attributes(world: World, call: Call) -> dict[str, Any]:
 
 
 def put_dkim_signing_attributes(world: World, call: Call) -> dict[str, Any]:
-    """Starts SES's 72 hours again, with the same tokens."""
+    """Starts SES's 72 hours again, with the same tokens; begins Easy DKIM where there was none."""
     row = get(world, call.input["EmailIdentity"])
     if row.type != "DOMAIN" or call.input["SigningAttributesOrigin"] != "AWS_SES":
         raise SesError(
             "BadRequestException", "The simulator signs with Easy DKIM (AWS_SES) for domains only."
         )
-    row.status, row.watched_from = "PENDING", world.clock.now()
-    check(world, row)
+    row.tokens = row.tokens or _tokens()
+    row.dkim_status, row.watched_from = verification.PENDING, world.clock.now()
+    verification.check(world, row)
     world.identities.put(row.name, row)
-    return {"DkimStatus": row.status, "DkimTokens": row.tokens}
+    return {
+        "DkimStatus": row.dkim_status,
+        "DkimTokens": row.tokens,
+        "SigningHostedZone": SIGNING_HOSTED_ZONE,
+    }
 
 
 def put_feedback_attributes(world: World, call: Call) -> dict[str, Any]:

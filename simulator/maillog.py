@@ -89,12 +89,13 @@ async def listing(world: World, parameters: Mapping[str, str]) -> Listing:
         world=world,
         tenant=parameters.get("tenant"),
         to=parameters.get("to"),
-        after=_number(parameters.get("after", "0"), "after"),
-        limit=None if limit is None else _number(limit, "limit"),
+        after=number(parameters, "after"),
+        limit=None if limit is None else number(parameters, "limit"),
     )
 
 
-def _number(text: str, name: str) -> int:
+def number(parameters: Mapping[str, str], name: str) -> int:
+    text = parameters.get(name, "0")
     if not text.isdigit():
         raise ControlError(f"{name} is a whole number.")
     return int(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ MAX_BODY = 64 * 1024 * 1024
 READING = ("Get", "List")
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/")
 _DEFAULT_LATENCY = 1.0
+RATE_EXCEEDED = "Rate exceeded"
 
 
 def credential(headers: dict[str, str]) -> tuple[str, str]:
@@ -44,30 +46,67 @@ async def answer(world: World, request: Request, send: Send) -> Response | None:
     if matched is None:
         return refusal(world, SesError("UnknownOperationException", "This operation does not exist.", 404))
     operation, uri = matched
-    name = operation.name
-    if await struck(world, name, send):
-        return None
-    try:
-        _refuse_by_fault(world, name)
-        implementation = OPERATIONS.get(name)
+
+    def perform(body: bytes) -> Response:
+        implementation = OPERATIONS.get(operation.name)
         if implementation is None:
-            raise SesError("UnknownOperationException", f"The simulator does not implement {name}.", 501)
-        body = await request.body(MAX_BODY)
+            raise SesError(
+                "UnknownOperationException", f"The simulator does not implement {operation.name}.", 501
+            )
         values = operation.read(uri, request.query, _json(body))
         if faults := operation.faults(values):
             raise bad_request(_validation(faults))
         access_key, region = credential(request.headers)
-        call = Call(name, values, region, access_key, request.client, len(body))
-        result = implementation(world, call)
-    except SesError as e:
-        return refusal(world, e)
-    if not name.startswith(READING):
-        await world.store.flushed()
-    if fault := world.faults.strike((ACCEPT_THEN_TIME_OUT,), name):
-        await asyncio.sleep(fault.seconds or 0.0)
-        await drop_connection(send)
-        return None
-    return Response.json(200, result)
+        call = Call(operation.name, values, region, access_key, request.client, len(body))
+        return Response.json(200, implementation(world, call))
+
+    return await Exchange(
+        world, request, send, operation.name, perform, lambda error: refusal(world, error)
+    ).attend()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request to SES and its answer, in whichever protocol."""
+
+    world: World
+    request: Request
+    send: Send
+    operation: str
+    perform: Callable[[bytes], Response]
+    refuse: Callable[[SesError], Response]
+
+    async def attend(self) -> Response | None:
+        """Control operations are kept in mind and may be too fast. None: the connection was dropped."""
+        if self.operation in sending.OPERATIONS:
+            return await self._answered()
+        call = self.world.calls.begin(self.operation, self.world.clock.now())
+        per_second = self.world.scenario.control_calls_per_second
+        region = credential(self.request.headers)[1]
+        answered: Response | None
+        if per_second and self.world.calls.too_soon(call, region, per_second):
+            answered = self.refuse(SesError("TooManyRequestsException", RATE_EXCEEDED, 429))
+        else:
+            answered = await self._answered()
+        call.status = answered.status if answered else 0
+        return answered
+
+    async def _answered(self) -> Response | None:
+        world, name = self.world, self.operation
+        if await struck(world, name, self.send):
+            return None
+        try:
+            _refuse_by_fault(world, name)
+            result = self.perform(await self.request.body(MAX_BODY))
+        except SesError as e:
+            return self.refuse(e)
+        if not name.startswith(READING):
+            await world.store.flushed()
+        if fault := world.faults.strike((ACCEPT_THEN_TIME_OUT,), name):
+            await asyncio.sleep(fault.seconds or 0.0)
+            await drop_connection(self.send)
+            return None
+        return result
 
 
 async def struck(world: World, name: str, send: Send, *, by_name: bool = False) -> bool:

@@ -9,14 +9,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 import orjson
 
-from simulator import bus, ses
+from simulator import bus, query, ses
 from simulator.errors import SesError
 from simulator.faults import ERROR, THROTTLE
-from simulator.http import Message, Receive, Request, Response, Scope, Send
+from simulator.http import Message, Request, Response, Scope, Send
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -40,9 +39,8 @@ _QUIET = frozenset(
 _DEPTH = "ApproximateNumberOfMessages"
 
 
-async def pass_on(world: World, scope: Scope, receive: Receive, send: Send) -> None:
+async def pass_on(world: World, request: Request, scope: Scope, send: Send) -> None:
     """Hand a request to MiniStack; faults strike it only when they name its operation."""
-    request = Request(scope, receive)
     body = await request.body(MAX_BODY)
     operation = _operation(request, body)
     if await ses.struck(world, operation, send, by_name=True):
@@ -74,11 +72,7 @@ def _refusal(request: Request, error: SesError) -> Response:
     if "x-amz-target" in request.headers:
         content = {"__type": error.code, "message": error.message}
         return Response.json(status, content, {"x-amzn-errortype": error.code})
-    text = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(error.code)}</Code>"
-        f"<Message>{escape(error.message)}</Message></Error><RequestId>simulated</RequestId></ErrorResponse>"
-    )
-    return Response(status, text.encode(), {"content-type": "text/xml"})
+    return query.refusal(status, error.code, error.message)
 
 
 def _queue(world: World, body: bytes) -> bus.Queue | None:

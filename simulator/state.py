@@ -73,8 +73,13 @@ class Identity:
     type: str  # DOMAIN, EMAIL_ADDRESS
     created_at: float
     tokens: list[str]
-    watched_from: float  # SES looks for the DNS records for 72 hours from here
-    status: str = "PENDING"
+    watched_from: float  # SES looks for the DKIM records for 72 hours from here
+    status: str = (
+        "PENDING"  # by DKIM or by the older TXT record, whichever is better off; of an address: by a click
+    )
+    dkim_status: str = "PENDING"
+    text_status: str = "NOT_STARTED"  # of the older TXT record, from when its token was asked for
+    text_watched_from: float = 0.0
     signing_enabled: bool = True
     feedback_forwarding: bool = True
     configuration_set: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from simulator.bus import Bus
+from simulator.calls import Calls
 from simulator.clock import Clock
 from simulator.dns_faults import DnsFaults
 from simulator.faults import Faults
@@ -56,6 +57,7 @@ class World:
         self.limits = SendLimits()
         self.scenario = Scenario()
         self.faults = Faults()
+        self.calls = Calls()
         self.outbox = Outbox(store, self.bus, self.clock)
         self.last_message = 0
 
@@ -109,6 +111,7 @@ class World:
         self.outbox.clear()
         self.limits.clear()
         self.faults.clear()
+        self.calls.clear()
         self.dns_faults.replace(())
         self.scenario = Scenario()
         self.clock.set_offset(0.0)

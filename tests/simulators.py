@@ -87,6 +87,10 @@ class Simulator:
     def messages(self, **query: str) -> list[dict[str, Any]]:
         return list(self.call("GET", f"/_sim/messages?{urlencode(query)}")["messages"])
 
+    def calls(self, after: int = 0) -> list[dict[str, Any]]:
+        """SES's control operations with a higher id, oldest first: id, operation, at (epoch), status."""
+        return list(self.call("GET", f"/_sim/calls?after={after}")["calls"])
+
     def refusal(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         """Status and sentence of a control request that must fail."""
         try:

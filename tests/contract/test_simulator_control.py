@@ -145,62 +145,6 @@ def test_a_long_answer_is_truncated_and_complete_over_tcp(simulator: Simulator) 
     assert len(values(simulator, "big.acme-mail.io", "TXT")) == 20
 
 
-def test_an_identity_follows_its_dns(clients: Clients) -> None:
-    clients.ses.create_email_identity(EmailIdentity="acme-mail.io")
-
-    def seen() -> tuple[str, bool, str | None]:
-        answer = clients.ses.get_email_identity(EmailIdentity="acme-mail.io")
-        error = answer["VerificationInfo"].get("ErrorType")
-        return answer["VerificationStatus"], answer["VerifiedForSendingStatus"], error
-
-    assert seen() == ("PENDING", False, "HOST_NOT_FOUND")
-    clients.publish_dns("acme-mail.io")
-    assert seen() == ("SUCCESS", True, None)
-    held = clients.simulator.call("GET", "/_sim/dns")
-    clients.simulator.put_dns([{**held[0], "value": "other.dkim.amazonses.com"}])
-    assert seen() == ("TEMPORARY_FAILURE", False, "INVALID_VALUE")
-    clients.simulator.call("DELETE", "/_sim/dns", [{"type": "CNAME", "name": held[0]["name"]}])
-    clients.simulator.put_dns([record("TXT", held[0]["name"], "x")])
-    assert seen() == ("TEMPORARY_FAILURE", False, "TYPE_NOT_FOUND")
-    clients.publish_dns("acme-mail.io")
-    assert seen() == ("SUCCESS", True, None)
-
-
-def test_ses_gives_up_after_72_hours_until_it_is_asked_again(clients: Clients) -> None:
-    clients.ses.create_email_identity(EmailIdentity="acme-mail.io")
-    clients.simulator.advance_clock(73 * 3600)
-    assert clients.ses.get_email_identity(EmailIdentity="acme-mail.io")["VerificationStatus"] == "FAILED"
-    clients.publish_dns("acme-mail.io")
-    assert clients.ses.get_email_identity(EmailIdentity="acme-mail.io")["VerificationStatus"] == "FAILED"
-    clients.ses.put_email_identity_dkim_signing_attributes(
-        EmailIdentity="acme-mail.io", SigningAttributesOrigin="AWS_SES"
-    )
-    assert clients.ses.get_email_identity(EmailIdentity="acme-mail.io")["VerificationStatus"] == "SUCCESS"
-
-
-def test_the_mail_from_domain_wants_exactly_one_exchange(clients: Clients) -> None:
-    clients.verified_domain("acme-mail.io")
-    name, exchange = "bounce.acme-mail.io", "10 feedback-smtp.ap-southeast-1.amazonses.com"
-    clients.ses.put_email_identity_mail_from_attributes(EmailIdentity="acme-mail.io", MailFromDomain=name)
-    spf = record("TXT", name, '"v=spf1 include:amazonses.com ~all"')
-
-    def status() -> str:
-        answer = clients.ses.get_email_identity(EmailIdentity="acme-mail.io")
-        return str(answer["MailFromAttributes"]["MailFromDomainStatus"])
-
-    clients.simulator.put_dns([spf, record("MX", name, exchange), record("MX", name, "20 mx.other.io")])
-    assert status() == "PENDING"
-    clients.simulator.put_dns([record("MX", name, exchange)])
-    assert status() == "SUCCESS"
-
-
-def test_an_address_is_verified_when_its_owner_clicks(clients: Clients) -> None:
-    clients.ses.create_email_identity(EmailIdentity="Me@acme-mail.io")
-    assert not clients.ses.get_email_identity(EmailIdentity="me@acme-mail.io")["VerifiedForSendingStatus"]
-    clients.simulator.scenario(verified_addresses=["me@acme-mail.io"])
-    assert clients.ses.get_email_identity(EmailIdentity="me@acme-mail.io")["VerifiedForSendingStatus"]
-
-
 def test_the_clock_only_adds_to_real_time(simulator: Simulator) -> None:
     before = simulator.call("POST", "/_sim/clock", {"advance_seconds": 0})["now"]
     after = simulator.call("POST", "/_sim/clock", {"advance_seconds": 86_400})["now"]

@@ -50,7 +50,7 @@ def told(reply: dns.message.Message) -> list[str]:
     return [
         f"{rrset.name} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata.to_text()}"
         for rrset in reply.answer
-        for rdata in rrset
+        for rdata in sorted(rrset, key=str)
     ]
 
 
