@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
@@ -18,90 +16,19 @@ from core.providers.base import BulkEntry, BulkMail, EntryResult, Outcome
 from core.providers.ses import SesProvider
 from core.providers.ses_mail import bulk_request, from_header, single_request
 from tests.contract.ses_mail import REGION, mail
+from tests.contract.wire import Wire
 from tests.simulators import free_port
 
 
-@dataclass
-class Wire:
-    """A server that counts what it is asked and answers what the test says."""
-
-    url: str = ""
-    requests: list[tuple[str, str, Any]] = field(default_factory=list)
-    answer: Callable[[], tuple[int, dict[str, str], bytes] | None] = lambda: (200, {}, b"{}")
-
-    def says(self, status: int, body: Any, code: str = "") -> None:
-        headers = {"x-amzn-ErrorType": code} if code else {}
-        self.answer = lambda: (status, headers, json.dumps(body).encode())
-
-    def says_statuses(self, *statuses: str) -> None:
-        results = [
-            {"Status": status, **({"MessageId": f"m{number}"} if status == "SUCCESS" else {"Error": "why"})}
-            for number, status in enumerate(statuses)
-        ]
-        self.says(200, {"BulkEmailEntryResults": results})
-
-
 @pytest.fixture(scope="module")
-def listening() -> Iterator[Wire]:
-    wire = Wire()
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            wire.requests.append((self.command, self.path, json.loads(body) if body else None))
-            answer = wire.answer()
-            if answer is None:
-                self.close_connection = True
-                return
-            status, headers, content = answer
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any
-
-        def log_message(self, *_: Any) -> None:
-            """A test's output is not a server's log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    wire.url = f"http://127.0.0.1:{server.server_port}"
-    yield wire
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def wire(listening: Wire, provider: SesProvider, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    for name, value in aws_environment(listening.url).items():
-        monkeypatch.setenv(name, value)
-    listening.requests.clear()
-    return listening
-
-
-@pytest.fixture(scope="module")
-def provider(listening: Wire) -> SesProvider:
+def provider(wires: Wire) -> SesProvider:
     """One for all: making its clients costs more than everything a test does with them."""
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in aws_environment(listening.url).items():
+        for name, value in wires.environment().items():
             environment.setenv(name, value)
         provider = SesProvider(REGION)
         provider.send_bulk(mail(1))  # finds the credentials while they are set
         return provider
-
-
-def aws_environment(url: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "hush-hush",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 @pytest.mark.parametrize(
@@ -238,7 +165,7 @@ def test_an_answer_that_does_not_fit_is_unknown_for_everybody(
 
 def test_where_nobody_listens_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in (f"http://127.0.0.1:{free_port()}", "http://nowhere.invalid"):
-        for name, value in aws_environment(url).items():
+        for name, value in Wire(url).environment().items():
             monkeypatch.setenv(name, value)
         provider = SesProvider(REGION)
         [result] = provider.send_bulk(mail(1))
