@@ -1,0 +1,65 @@
+"""Tenants: customers whose mail is kept apart, here and in SES, and whether they may send.
+
+directory.py knows who there is, plan.py what each needs in AWS and how it is looked at and made,
+provisioning.py walks the plan, pausing.py stops and resumes, reputation.py follows what SES itself thinks.
+"""
+
+from core.tenants.directory import get_by_slug, get_tenant, list_tenants
+from core.tenants.pausing import disable, pause, resume, sync_due
+from core.tenants.plan import (
+    DONE,
+    PLAN,
+    Found,
+    Place,
+    Seen,
+    Thing,
+    different,
+    look_at,
+    missing,
+    place_of,
+    things_of,
+)
+from core.tenants.provisioning import complete, create, inspect, make, repair
+from core.tenants.reputation import (
+    AMAZON,
+    held_by_aws,
+    mark_reputation_due,
+    read_reputation,
+    reputation_due,
+    set_reputation_policy,
+)
+from core.tenants.resources import keep_all, list_resources
+
+__all__ = [
+    "AMAZON",
+    "DONE",
+    "PLAN",
+    "Found",
+    "Place",
+    "Seen",
+    "Thing",
+    "complete",
+    "create",
+    "different",
+    "disable",
+    "get_by_slug",
+    "get_tenant",
+    "held_by_aws",
+    "inspect",
+    "keep_all",
+    "list_resources",
+    "list_tenants",
+    "look_at",
+    "make",
+    "mark_reputation_due",
+    "missing",
+    "pause",
+    "place_of",
+    "read_reputation",
+    "repair",
+    "reputation_due",
+    "resume",
+    "set_reputation_policy",
+    "sync_due",
+    "things_of",
+]

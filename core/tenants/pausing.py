@@ -1,0 +1,132 @@
+"""Pausing: whether a tenant may send, decided here first; SES is told after."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import accounts, audit
+from core.access import Action, Actor
+from core.app import App
+from core.db.models import Tenant
+from core.db.states import SendingStatus
+from core.errors import Conflict, InputError, ProviderError
+from core.tenants.directory import get_tenant
+
+logger = logging.getLogger(__name__)
+
+
+def pause(app: App, actor: Actor, tenant_id: int, reason: str) -> Tenant:
+    """Nothing more leaves for the tenant, mail already queued waits. SES is told after: where it does not
+    answer the pause stands all the same, and `sync_due` tells it later."""
+    actor.must(Action.PAUSE_TENANT, tenant_id)
+    reason = _checked_reason(reason)
+    with app.db.begin() as session:
+        tenant = get_tenant(session, tenant_id)
+        if not disable(session, tenant_id, reason=reason, by=actor.username, at=app.now()):
+            raise Conflict(f"{tenant.name} is paused already, by {tenant.paused_by}: {tenant.paused_reason}")
+        audit.record(
+            session, actor, "pause tenant", tenant.slug, at=app.now(), tenant_id=tenant_id, reason=reason
+        )
+    return _tell_ses(app, tenant_id)
+
+
+def resume(app: App, actor: Actor, tenant_id: int, reason: str) -> Tenant:
+    """The tenant sends again, and its reputation is judged anew from now. While AWS itself holds it SES is
+    asked to reinstate it, and what SES makes of that is read within a minute."""
+    actor.must(Action.RESUME_TENANT, tenant_id)
+    reason = _checked_reason(reason)
+    with app.db.begin() as session:
+        tenant = get_tenant(session, tenant_id)
+        if not _enable(session, tenant_id, app.now()):
+            raise Conflict(f"{tenant.name} is not paused.")
+        audit.record(
+            session, actor, "resume tenant", tenant.slug, at=app.now(), tenant_id=tenant_id, reason=reason
+        )
+    return _tell_ses(app, tenant_id)
+
+
+def disable(session: Session, tenant_id: int, *, reason: str, by: str, at: datetime) -> bool:
+    """Pause, in the caller's transaction: True when this call did it, False when it was paused already.
+    Leaves the audit to the caller and SES to `sync_due`."""
+    paused = session.execute(
+        update(Tenant)
+        .where(Tenant.id == tenant_id, Tenant.sending_status != SendingStatus.DISABLED)
+        .values(
+            sending_status=SendingStatus.DISABLED,
+            paused_reason=reason,
+            paused_by=by,
+            paused_at=at,
+            ses_status_synced=False,
+            version=Tenant.version + 1,
+        )
+        .returning(Tenant.id)
+    )
+    return paused.first() is not None
+
+
+def sync_due(app: App) -> str:
+    """Job: tell SES the status of the tenants it does not know yet."""
+    with app.db.read() as session:
+        waiting = list(
+            session.scalars(
+                select(Tenant.id).where(~Tenant.ses_status_synced, Tenant.ses_tenant_arn.is_not(None))
+            )
+        )
+    told = sum(_tell_ses(app, tenant_id).ses_status_synced for tenant_id in waiting)
+    return f"Told SES the status of {told} of {len(waiting)} tenants."
+
+
+def _enable(session: Session, tenant_id: int, at: datetime) -> bool:
+    resumed = session.execute(
+        update(Tenant)
+        .where(Tenant.id == tenant_id, Tenant.sending_status == SendingStatus.DISABLED)
+        .values(
+            sending_status=SendingStatus.ENABLED,
+            paused_reason=None,
+            paused_by=None,
+            paused_at=None,
+            resumed_at=at,
+            ses_status_synced=False,
+            reputation_due=True,
+            version=Tenant.version + 1,
+        )
+        .returning(Tenant.id)
+    )
+    return resumed.first() is not None
+
+
+def _tell_ses(app: App, tenant_id: int) -> Tenant:
+    with app.db.read() as session:
+        tenant = get_tenant(session, tenant_id)
+        region = accounts.get_account(session, tenant.account_id).region
+    if tenant.ses_tenant_arn is None:
+        return tenant
+    told = tenant.sending_status
+    try:
+        app.providers.email(region).set_tenant_sending(
+            tenant.ses_tenant_arn, enabled=told != SendingStatus.DISABLED
+        )
+    except ProviderError as e:
+        logger.warning("SES was not told that %s is %s: %s", tenant.slug, told, e)
+        return tenant
+    with app.db.begin() as session:
+        # Paused or resumed while we were talking: SES may have heard the two in either order.
+        session.execute(
+            update(Tenant)
+            .where(Tenant.id == tenant_id)
+            .values(ses_status_synced=Tenant.sending_status == told)
+        )
+        return get_tenant(session, tenant_id)
+
+
+def _checked_reason(reason: str) -> str:
+    reason = " ".join(reason.split())
+    if not reason:
+        raise InputError(
+            "Say why; the reason is shown to everybody who looks after the tenant.", field="reason"
+        )
+    return reason[:500]
