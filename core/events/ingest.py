@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from core import reputation, suppressions
+from core import reputation, suppressions, tenants
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import Account, Event, Message
@@ -60,10 +60,15 @@ class Ingested:
 
 
 def ingest(
-    app: App, account: Account, events: Sequence[ProviderEvent], unreadable: Sequence[str] = ()
+    app: App,
+    account: Account,
+    events: Sequence[ProviderEvent],
+    unreadable: Sequence[str] = (),
+    noticed: Collection[str] = (),
 ) -> Ingested:
     """Store events that came through the account's queue, with all their effects; any of them twice is the
-    same as once. `unreadable`: bodies that no parser understood, kept as they are."""
+    same as once. `unreadable`: bodies that no parser understood, kept as they are. `noticed`: ARNs of tenants
+    that SES has sent a notice about."""
     total = Ingested()
     for block in _blocks(events):
         with app.db.begin() as session:
@@ -74,6 +79,9 @@ def ingest(
         with app.db.begin() as session:
             parking.park_unreadable(session, account, unreadable, app.now())
         total += Ingested(unreadable=len(unreadable))
+    if noticed:
+        with app.db.begin() as session:
+            tenants.mark_reputation_due(session, noticed)
     return total
 
 

@@ -21,7 +21,7 @@ from core.db.models import Account
 from core.errors import ProviderError
 from core.events.ingest import BLOCK, Ingested, ingest
 from core.providers.base import ProviderEvent, QueueMessage
-from core.providers.ses_events import UnreadableEvent, parse
+from core.providers.ses_events import UnreadableEvent, noticed_tenant, parse
 
 BLOCK_SECONDS = 0.2
 LONG_POLL_SECONDS = 2  # so that a stop is quick
@@ -38,11 +38,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One SQS message; `events` None: nobody can read it."""
+    """One SQS message; `events` None: nobody can read it. `tenant_arn`: a notice about that SES tenant."""
 
     account: Account
     message: QueueMessage
     events: list[ProviderEvent] | None
+    tenant_arn: str | None = None
 
 
 @dataclass
@@ -182,7 +183,8 @@ class _Poller:
     def _ingest(self, account: Account, block: list[Received]) -> Ingested:
         events = [event for received in block for event in received.events or ()]
         unreadable = [received.message.body for received in block if received.events is None]
-        return ingest(self.app, account, events, unreadable)
+        noticed = {received.tenant_arn for received in block if received.tenant_arn}
+        return ingest(self.app, account, events, unreadable, noticed)
 
     def _delete(self, account: Account, block: list[Received], deleters: Executor) -> None:
         readable = [received.message.receipt for received in block if received.events is not None]
@@ -211,7 +213,7 @@ class _Poller:
 
 def _read(account: Account, message: QueueMessage) -> Received:
     try:
-        return Received(account, message, parse(message.body))
+        return Received(account, message, parse(message.body), noticed_tenant(message.body))
     except UnreadableEvent as e:
         logger.warning("a message in the event queue is not readable: %s", e)
         return Received(account, message, None)

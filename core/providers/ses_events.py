@@ -46,6 +46,8 @@ _DIAGNOSTICS = {
     EventType.RENDERING_FAILURE: "errorMessage",
     EventType.CLICK: "link",
 }
+# What SES says about a tenant on EventBridge's default bus. The end of a finding is spelled in two ways.
+_TENANT_NOTICES = ("Sending Status ", "Advisor Recommendation Status ")
 _BOUNCE_TYPES = {kind.value: kind for kind in BounceType}
 
 
@@ -72,6 +74,23 @@ def parse(body: str) -> list[ProviderEvent]:
     if envelope.get("notificationType") == _SUBSCRIBED_TYPE:
         return []
     return _events(envelope, raw, topic_arn)
+
+
+def noticed_tenant(body: str) -> str | None:
+    """ARN of the tenant that SES has something to say about: its sending status or a finding changed. None
+    for every other body, events among them."""
+    if '"detail-type"' not in body:
+        return None
+    try:
+        envelope = _object(body)
+    except UnreadableEvent:
+        return None
+    if envelope.get("source") != "aws.ses":
+        return None
+    if not str(envelope.get("detail-type")).startswith(_TENANT_NOTICES):
+        return None
+    arn = next(iter(_list(envelope.get("resources"))), None)
+    return _text(arn) or None
 
 
 def _events(record: dict[str, Any], raw: str, topic_arn: str | None) -> list[ProviderEvent]:

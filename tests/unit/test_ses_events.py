@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.db.states import BounceType, EventType
 from core.providers.base import ProviderEvent
-from core.providers.ses_events import UnreadableEvent, parse
+from core.providers.ses_events import UnreadableEvent, noticed_tenant, parse
 
 SAMPLES = Path(__file__).parent.parent / "data" / "ses_events"
 MESSAGE_ID = "0100019a9f3c2b1d-3f0c2a1e-7a4e-4c55-9d62-0e3a5c1f9b77-000000"
@@ -284,9 +284,58 @@ def test_a_damaged_record_is_read_or_unreadable(record: dict[str, Any], envelope
         assert isinstance(event.bounce_subtype, str | None)
 
 
+ACME = "arn:aws:ses:us-east-1:123456789012:tenant/acme/tn-1f"
+
+
+def notice(**changed: Any) -> str:
+    envelope = {
+        "detail-type": "Sending Status Disabled",
+        "source": "aws.ses",
+        "resources": [ACME],
+        "detail": {"version": "1.0.0", "data": {"origin": "AWS_MANAGED", "record": {"status": "DISABLED"}}},
+    }
+    return json.dumps(envelope | changed)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Sending Status Enabled",
+        "Sending Status Disabled",
+        "Advisor Recommendation Status Open",
+        "Advisor Recommendation Status Closed",
+        "Advisor Recommendation Status Resolved",
+    ],
+)
+def test_a_notice_names_its_tenant_and_holds_no_event(kind: str) -> None:
+    body = notice(**{"detail-type": kind}, detail={"data": "The bounce rate exceeded 15.0%"})
+    assert noticed_tenant(body) == ACME
+    assert parse(body) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        notice(source="com.somebody"),
+        notice(resources=[]),
+        notice(resources=None),
+        notice(resources=[7]),
+        notice(**{"detail-type": "Email Bounced"}),
+        notice(**{"detail-type": None}),
+        '"detail-type"',
+        '{"detail-type": ',
+        in_sns(sample(RECORDS[0])),
+        "Successfully validated SNS topic for Amazon SES event publishing.",
+    ],
+)
+def test_what_is_no_notice_names_no_tenant(body: str) -> None:
+    assert noticed_tenant(body) is None
+
+
 @settings(deadline=None)
 @given(st.text() | HOSTILE.map(json.dumps))
 def test_any_body_is_read_or_unreadable(body: str) -> None:
+    noticed_tenant(body)
     try:
         parse(body)
     except UnreadableEvent:
