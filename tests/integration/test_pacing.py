@@ -203,6 +203,22 @@ def test_the_products_own_app_is_paced_and_its_mail_is_not(
     app.db.dispose()
 
 
+@SQLITE_ONLY
+def test_two_processes_of_an_installation_never_pass_sess_limit(
+    database_url: str, simulator: Simulator
+) -> None:
+    simulator.scenario(control_calls_per_second=2)
+    settings = Settings.load(database_url=database_url, control_calls_per_second=2)
+    databases = [Database(database_url), Database(database_url)]
+    each = [AwsProviders(settings, db).email(REGION) for db in databases]
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(lambda ses: ses.get_account(), each * 2))
+    assert len(states) == 4
+    assert [call["status"] for call in simulator.calls()] == [200] * 4
+    for db in databases:
+        db.dispose()
+
+
 def test_up_lets_the_simulator_be_asked_fast_unless_told_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
