@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, exists, or_, select, update
 
-from core import accounts, events, identities, limits, sending, tenants, users
+from core import accounts, drift, events, identities, limits, senders, sending, tenants, users
 from core.app import App
 from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
@@ -49,6 +49,9 @@ JOBS = (
     Job("read the account's quota", 60, accounts.refresh_due),
     Job("tell SES who is paused", 5, tenants.sync_due),
     Job("verify identities", 60, identities.refresh_due),
+    Job("remove deleted senders", 3600, senders.purge_due),
+    Job("read SES's view of tenants", 30, tenants.reputation_due),
+    Job("compare tenants with AWS", 60, drift.check_due),
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
     Job("drop ended sessions", 6 * 3600, users.forget_ended),

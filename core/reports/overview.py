@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,9 +13,19 @@ from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Account, Campaign, DailyCount, Identity, Message, Tenant
-from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.db.models import (
+    Account,
+    Alert,
+    Campaign,
+    DailyCount,
+    Identity,
+    Message,
+    Tenant,
+    TenantResource,
+)
+from core.db.states import CampaignStatus, MessageStatus, ResourceState, SendingStatus
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
+from core.tenants import AMAZON, PAUSED_BY_AWS, held_by_aws
 
 PREVIOUS_DAYS = 24
 ACCOUNT_PAUSED = (
@@ -116,20 +126,44 @@ def count_messages(
 
 def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int]) -> dict[int, list[str]]:
     ids = [tenant.id for tenant in tenants]
-    identities = _grouped(session.scalars(select(Identity).where(Identity.tenant_id.in_(ids))))
+    identities = _grouped(
+        session.scalars(select(Identity).where(Identity.tenant_id.in_(ids), Identity.removed_at.is_(None)))
+    )
     blocked = _grouped(
         session.scalars(
             select(Campaign).where(Campaign.tenant_id.in_(ids), Campaign.status == CampaignStatus.BLOCKED)
         )
     )
+    failed = _grouped(session.scalars(_failed_steps(ids)))
+    alerts = _grouped(session.scalars(_open_alerts(ids)))
     paused = set(session.scalars(select(Account.id).where(~Account.sending_enabled)))
     return {
         t.id: [
             *([ACCOUNT_PAUSED] if t.account_id in paused else []),
-            *_worries_of(t, identities[t.id], blocked[t.id], unknown[t.id]),
+            *_worries_about_sending(t),
+            *_worries_about_setup(t, failed[t.id]),
+            *_worries_about_identities(identities[t.id], {alert.cause for alert in alerts[t.id]}),
+            *(alert.sentence for alert in alerts[t.id] if alert.kind != PAUSED_BY_AWS),
+            *_worries_about_mail(blocked[t.id], unknown[t.id]),
         ]
         for t in tenants
     }
+
+
+def _failed_steps(tenant_ids: Sequence[int]) -> Select[TenantResource]:
+    return (
+        select(TenantResource)
+        .where(TenantResource.tenant_id.in_(tenant_ids), TenantResource.state == ResourceState.FAILED)
+        .order_by(TenantResource.position)
+    )
+
+
+def _open_alerts(tenant_ids: Sequence[int]) -> Select[Alert]:
+    return (
+        select(Alert)
+        .where(Alert.tenant_id.in_(tenant_ids), Alert.cleared_at.is_(None))
+        .order_by(Alert.raised_at, Alert.id)
+    )
 
 
 def _grouped(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:
@@ -139,26 +173,37 @@ def _grouped(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:
     return grouped
 
 
-def _worries_of(
-    tenant: Tenant, identities: Sequence[Identity], blocked: Sequence[Campaign], unknown: int
-) -> list[str]:
-    worries = []
-    if tenant.sending_status == SendingStatus.DISABLED:
-        worries.append(f"Sending is paused by {tenant.paused_by}: {tenant.paused_reason}")
+def _worries_about_sending(tenant: Tenant) -> Iterator[str]:
+    is_paused = tenant.sending_status == SendingStatus.DISABLED
+    by_aws, held = is_paused and tenant.paused_by == AMAZON.username, held_by_aws(tenant)
+    if is_paused and not (by_aws and held):
+        yield f"Sending is paused by {tenant.paused_by}: {tenant.paused_reason}"
+    if held:
+        yield held
+    elif by_aws:
+        yield "Amazon SES has lifted its pause; here it stays paused until somebody resumes it."
     if not tenant.ses_status_synced:
-        worries.append("SES has not been told of the pause or resume yet; Postyard tries again each minute.")
+        yield "SES has not been told of the pause or resume yet; Postyard tries again each minute."
+
+
+def _worries_about_setup(tenant: Tenant, failed: Sequence[TenantResource]) -> Iterator[str]:
     if tenant.provisioned_at is None:
-        worries.append("Setting it up in SES was not finished: open the tenant and repair it.")
+        yield "Setting it up in SES was not finished: open the tenant and repair it."
+    for step in failed:
+        yield f"Its {step.key} could not be made in AWS: {step.detail}"
+
+
+def _worries_about_identities(identities: Sequence[Identity], told: Collection[str]) -> Iterator[str]:
+    """`told`: what an alert is open about."""
     if not identities:
-        worries.append("It has no sender yet: add one.")
-    worries += [
-        f"{identity.name} is not verified: publish its DNS records, then verify it."
-        for identity in identities
-        if not identity.verified_for_sending
-    ]
-    worries += [f"Campaign '{c.name}' is blocked: {c.status_reason}" for c in blocked]
+        yield "It has no sender yet: add one."
+    for identity in identities:
+        if not identity.verified_for_sending and f"identity {identity.id}" not in told:
+            yield f"{identity.name} is not verified: publish its DNS records, then verify it."
+
+
+def _worries_about_mail(blocked: Sequence[Campaign], unknown: int) -> Iterator[str]:
+    for campaign in blocked:
+        yield f"Campaign '{campaign.name}' is blocked: {campaign.status_reason}"
     if unknown:
-        worries.append(
-            f"Nobody knows whether SES accepted {unknown:,} of its messages; they are not re-sent."
-        )
-    return worries
+        yield f"Nobody knows whether SES accepted {unknown:,} of its messages; they are not re-sent."

@@ -22,6 +22,7 @@ from core.tenants.plan import (
 from core.tenants.provisioning import complete, create, inspect, make, repair
 from core.tenants.reputation import (
     AMAZON,
+    PAUSED_BY_AWS,
     held_by_aws,
     mark_reputation_due,
     read_reputation,
@@ -33,6 +34,7 @@ from core.tenants.resources import keep_all, list_resources
 __all__ = [
     "AMAZON",
     "DONE",
+    "PAUSED_BY_AWS",
     "PLAN",
     "Found",
     "Place",
