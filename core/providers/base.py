@@ -231,7 +231,8 @@ class EmailProvider(Protocol):
 
     def verification_token(self, domain: str) -> str | None:
         """Of SES's older API (VerifyDomainIdentity): the TXT record at _amazonses.DOMAIN. None where the
-        credentials may not call it: DKIM verifies the domain as well."""
+        credentials may not call it: DKIM verifies the domain as well. Only after create_identity: that API
+        makes a domain SES does not have, without DKIM."""
 
     def restart_verification(self, domain: str) -> None:
         """SES looks for DKIM for 72 hours and then gives up: begin again, with the same tokens."""
