@@ -76,6 +76,7 @@ class Bus:
         }
         with request_scope(ACCOUNT_ID, region):
             eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+        self.changed = True  # a rule may have put it into a queue, which from then on keeps it
 
     def waiting(self) -> set[str]:
         """Ids of every message in any queue, received or not."""

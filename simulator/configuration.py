@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import SesError, already_exists, bad_request, not_found
 from simulator.paging import page
-from simulator.state import ConfigurationSet
+from simulator.state import Account, ConfigurationSet
 from simulator.tenants import refuse_while_associated
 
 if TYPE_CHECKING:
@@ -23,7 +23,18 @@ _TARGETS = (
 )
 _KEPT_OPTIONS = ("TrackingOptions", "DeliveryOptions", "ReputationOptions", "VdmOptions", "ArchivingOptions")
 MAX_DESTINATIONS = 10
+PENDING = "PENDING"
+GRANTED = "GRANTED"
+REVIEWS = (PENDING, GRANTED, "DENIED", "FAILED")
 REVIEW_SECONDS = 60.0
+_FIRST_CASE = 170_000_000_000
+_DETAILS = (
+    "MailType",
+    "WebsiteURL",
+    "ContactLanguage",
+    "UseCaseDescription",
+    "AdditionalContactEmailAddresses",
+)
 VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
 
 
@@ -51,36 +62,36 @@ def get_account(world: World, call: Call) -> dict[str, Any]:
         "VdmAttributes": {"VdmEnabled": "DISABLED"},
     }
     if account.details:
-        review = "PENDING" if account.review_until else "GRANTED"
-        answer["Details"] = {**account.details, "ReviewDetails": {"Status": review, "CaseId": "100000000001"}}
+        review = {"Status": account.review or GRANTED, "CaseId": f"{_FIRST_CASE + account.reviews}"}
+        answer["Details"] = {**account.details, "ReviewDetails": review}
     return answer
 
 
 def _end_review(world: World) -> None:
     account = world.account
     if account.review_until and world.clock.now() >= account.review_until:
-        account.review_until = None
-        account.production_access = True
-        account.max_send_rate = max(account.max_send_rate, 14.0)
-        account.max_24_hour_send = max(account.max_24_hour_send, 50_000.0)
+        decide_review(account, GRANTED)
         world.save_account()
 
 
+def decide_review(account: Account, decision: str) -> None:
+    account.review, account.review_until = decision, None
+    if decision == GRANTED:
+        account.production_access = True
+        account.max_send_rate = max(account.max_send_rate, 14.0)
+        account.max_24_hour_send = max(account.max_24_hour_send, 50_000.0)
+
+
 def put_account_details(world: World, call: Call) -> dict[str, Any]:
-    """Asks for production access: under review for a minute, then granted."""
+    """Asks for production access: under review for a minute, then granted, unless the control API decides."""
     account = world.account
     _end_review(world)
-    if account.review_until:
+    if account.review == PENDING:
         raise SesError("ConflictException", "An account review is in progress.")
-    account.details = {
-        name: call.input[name]
-        for name in ("MailType", "WebsiteURL", "ContactLanguage", "UseCaseDescription")
-        if name in call.input
-    }
-    if extra := call.input.get("AdditionalContactEmailAddresses"):
-        account.details["AdditionalContactEmailAddresses"] = extra
+    account.details = {name: call.input[name] for name in _DETAILS if name in call.input}
     if not account.production_access and call.input.get("ProductionAccessEnabled") is not False:
-        account.review_until = world.clock.now() + REVIEW_SECONDS
+        account.review, account.review_until = PENDING, world.clock.now() + REVIEW_SECONDS
+        account.reviews += 1
     world.save_account()
     return {}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from simulator import maillog, tenants, verification
+from simulator import configuration, maillog, recommendations, tenants, verification
 from simulator.clock import iso_micros
 from simulator.dns_faults import DnsFault
 from simulator.errors import ControlError, SesError
@@ -120,6 +120,12 @@ def _account(world: World, value: Any) -> Callable[[], None]:
     if given.get("enforcement_status", "HEALTHY") not in ("HEALTHY", "PROBATION", "SHUTDOWN"):
         raise ControlError("The account's enforcement_status is HEALTHY, PROBATION or SHUTDOWN.")
     changed = Account(**{**asdict(world.account), **given})
+    if "review" in given:
+        if given["review"] not in configuration.REVIEWS or not changed.details:
+            raise ControlError(
+                f"A review is {', '.join(configuration.REVIEWS)}, of a request made through SES before."
+            )
+        configuration.decide_review(changed, given["review"])
     return lambda: setattr(world, "account", changed)
 
 
@@ -212,6 +218,27 @@ async def set_faults(world: World, body: Body) -> Any:
     return await show_faults(world, None)
 
 
+async def set_tenant(world: World, body: Body) -> Any:
+    """What AWS finds and decides of one tenant; an aws_status that is given stands in for the policy's."""
+    given = _object(body)
+    if unknown := set(given) - {"name", "aws_status", "cause", "findings"}:
+        raise ControlError(f"A tenant has no {', '.join(sorted(unknown))} here.")
+    row = world.tenants.get(str(given.get("name")))
+    if row is None:
+        raise ControlError(f"There is no tenant {given.get('name')}; create it through SES first.")
+    status, findings = given.get("aws_status"), given.get("findings", [])
+    if status not in (None, *tenants.STATUSES) or not isinstance(findings, list):
+        raise ControlError(f"aws_status is one of {', '.join(tenants.STATUSES)}, findings a list.")
+    for each in [recommendations.read(each) for each in findings]:
+        found = recommendations.record(world, row, each)
+        if found and status is None:
+            recommendations.pause_by_policy(world, row, found)
+    if status:
+        tenants.set_aws_status(world, row, status, str(given.get("cause", "")))
+    await world.store.flushed()
+    return {**asdict(row), "findings": [asdict(each) for each in recommendations.of(world, row.name)]}
+
+
 async def outbox(world: World, body: Body) -> Any:
     return {"pending": world.outbox.pending(), "in_queues": len(world.outbox.fed())}
 
@@ -234,6 +261,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "clock"): advance_clock,
     ("GET", "scenario"): show_scenario,
     ("POST", "scenario"): set_scenario,
+    ("POST", "tenants"): set_tenant,
     ("GET", "faults"): show_faults,
     ("POST", "faults"): set_faults,
     ("GET", "outbox"): outbox,

@@ -154,11 +154,13 @@ def _list(shape: Any, checks: dict[str, Check]) -> Check:
 
 def _map(shape: Any, checks: dict[str, Check]) -> Check:
     key, item = _compile(shape.key, checks), _compile(shape.value, checks)
+    low, high = shape.metadata.get("min", 0), shape.metadata.get("max")
 
     def check(value: Any, path: str, found: list[str]) -> None:
         if not isinstance(value, dict):
             found.append(_refused(path, None, "be a map"))
             return
+        _length(value, path, found, low, high)
         for name, part in value.items():
             key(name, path, found)
             item(part, f"{path}.{name}", found)

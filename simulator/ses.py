@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from simulator import configuration, identities, sending, suppression, tenants
+from simulator import configuration, identities, recommendations, sending, suppression, tenants
 from simulator.errors import SesError, bad_request
 from simulator.faults import ACCEPT_THEN_TIME_OUT, ERROR, LATENCY, REFUSE_CONNECTION, THROTTLE, Fault
 from simulator.http import Request, Response, Send, drop_connection
@@ -22,6 +22,7 @@ Implementation = Callable[[World, Call], dict[str, Any]]
 OPERATIONS: dict[str, Implementation] = {
     **configuration.OPERATIONS,
     **identities.OPERATIONS,
+    **recommendations.OPERATIONS,
     **sending.OPERATIONS,
     **suppression.OPERATIONS,
     **tenants.OPERATIONS,

@@ -22,7 +22,9 @@ class Account:
     enforcement_status: str = "HEALTHY"
     suppressed_reasons: list[str] = field(default_factory=lambda: ["BOUNCE", "COMPLAINT"])
     details: dict[str, Any] | None = None
-    review_until: float | None = None  # a request for production access is under review until then
+    review: str | None = None  # of the last request for production access: PENDING, GRANTED, DENIED, FAILED
+    review_until: float | None = None  # PENDING: granted then, if nobody decides before
+    reviews: int = 0
 
 
 @dataclass(slots=True)
@@ -50,6 +52,28 @@ class Tenant:
         if "REINSTATED" in (self.customer_status, self.aws_status):
             return "REINSTATED"
         return "ENABLED"
+
+
+@dataclass(slots=True)
+class Finding:
+    """SES's word is recommendation; one of a type and tenant at a time."""
+
+    tenant: str
+    arn: str
+    type: str
+    impact: str  # LOW, HIGH
+    description: str
+    status: str  # OPEN, FIXED
+    created_at: float
+    updated_at: float
+
+    @property
+    def key(self) -> str:
+        return finding_key(self.tenant, self.type)
+
+
+def finding_key(tenant: str, kind: str) -> str:
+    return f"{tenant}\0{kind}"
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESOURCE = re.compile(r"arn:aws:ses:([a-z0-9-]+):(\d{12}):([a-z-]+)/(.+)")
 _TYPES = ("identity", "configuration-set", "template")
+STATUSES = ("ENABLED", "DISABLED", "REINSTATED")
 LATENCY_OF_STATUS_EVENTS = 0.05
 
 
@@ -116,6 +117,9 @@ def delete_tenant(world: World, call: Call) -> dict[str, Any]:
     for association in world.associations:
         if association.tenant == row.name:
             world.associations.remove(_key(row.name, association.arn))
+    for finding in world.findings:
+        if finding.tenant == row.name:
+            world.findings.remove(finding.key)
     for entry in world.suppressed.of(row.name):
         world.suppressed.remove(row.name, entry.address)
     world.tenants.remove(row.name)
@@ -253,7 +257,7 @@ def update_customer_managed_status(world: World, call: Call) -> dict[str, Any]:
 
 def set_aws_status(world: World, row: Tenant, status: str, cause: str) -> None:
     """What AWS itself decides about a tenant; only the control API can make it."""
-    if status not in ("ENABLED", "DISABLED", "REINSTATED"):
+    if status not in STATUSES:
         raise SesError("BadRequestException", "A sending status is ENABLED, DISABLED or REINSTATED.")
     before = row.sending_status()
     row.aws_status, row.aws_cause, row.aws_at = status, cause, world.clock.now()

@@ -19,7 +19,16 @@ from simulator.model import Model
 from simulator.outbox import Outbox
 from simulator.scenario import Scenario
 from simulator.settings import ACCOUNT_ID
-from simulator.state import Account, Association, ConfigurationSet, Identity, Suppressed, Table, Tenant
+from simulator.state import (
+    Account,
+    Association,
+    ConfigurationSet,
+    Finding,
+    Identity,
+    Suppressed,
+    Table,
+    Tenant,
+)
 from simulator.store import Store
 from simulator.suppression import SuppressionLists
 from simulator.zone import Zone
@@ -51,6 +60,7 @@ class World:
         self.account = Account()
         self.tenants: Table[Tenant] = Table(store, "tenant", Tenant)
         self.associations: Table[Association] = Table(store, "association", Association)
+        self.findings: Table[Finding] = Table(store, "finding", Finding)
         self.identities: Table[Identity] = Table(store, "identity", Identity)
         self.configuration_sets: Table[ConfigurationSet] = Table(store, "configuration_set", ConfigurationSet)
         self.suppressed = SuppressionLists(Table(store, "suppressed", Suppressed))
@@ -66,6 +76,7 @@ class World:
         loaders: dict[str, Callable[[str, bytes], None]] = {
             "tenant": self.tenants.load,
             "association": self.associations.load,
+            "finding": self.findings.load,
             "identity": self.identities.load,
             "configuration_set": self.configuration_sets.load,
             "suppressed": self.suppressed.load,
@@ -103,7 +114,8 @@ class World:
 
     def reset(self) -> None:
         """Empty, as if it had never run: account out of the sandbox, nothing kept, nothing under way."""
-        for table in (self.tenants, self.associations, self.identities, self.configuration_sets):
+        tables = (self.tenants, self.associations, self.findings, self.identities, self.configuration_sets)
+        for table in tables:
             table.clear()
         self.suppressed.clear()
         self.zone.clear()

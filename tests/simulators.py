@@ -87,6 +87,10 @@ class Simulator:
     def messages(self, **query: str) -> list[dict[str, Any]]:
         return list(self.call("GET", f"/_sim/messages?{urlencode(query)}")["messages"])
 
+    def tenant(self, name: str, **decided: Any) -> dict[str, Any]:
+        """What AWS itself finds and decides of a tenant: aws_status, cause, findings."""
+        return dict(self.call("POST", "/_sim/tenants", {"name": name, **decided}))
+
     def calls(self, after: int = 0) -> list[dict[str, Any]]:
         """SES's control operations with a higher id, oldest first: id, operation, at (epoch), status."""
         return list(self.call("GET", f"/_sim/calls?after={after}")["calls"])

@@ -35,10 +35,12 @@ def arn(resource: str) -> str:
 
 @dataclass
 class Clients:
-    """`ses` sends each request once; `queue` is the URL of the queue that events arrive in."""
+    """Each request is sent once. `older` speaks SES's first API; events arrive in the queue at `queue`."""
 
     simulator: Simulator
     ses: Any
+    older: Any
+    events: Any
     sns: Any
     sqs: Any
     topic: str = ""
@@ -56,7 +58,8 @@ class Clients:
                 config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
             )
 
-        return cls(simulator, client("sesv2"), client("sns"), client("sqs"))
+        names = ("sesv2", "ses", "events", "sns", "sqs")
+        return cls(simulator, *(client(name) for name in names))
 
     def publish_dns(self, domain: str) -> None:
         tokens = self.ses.get_email_identity(EmailIdentity=domain)["DkimAttributes"]["Tokens"]

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.contract.simulator_clients import ACCOUNT, ALL_TYPES, REGION, Clients, arn
 from tests.simulators import Simulator
 
+QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"
 SAMPLES = Path(__file__).parent.parent / "data" / "ses_events"
 TAGS = [{"Name": "campaign_id", "Value": "cmp_42"}, {"Name": "msg_uid", "Value": "01JD3W8Q9Z"}]
 
@@ -256,17 +256,9 @@ def test_a_bulk_campaigns_events_all_arrive_once(clients: Clients) -> None:
 
 
 def test_a_paused_tenant_is_told_on_the_event_bus(clients: Clients) -> None:
-    events = boto3.client(
-        "events",
-        region_name=REGION,
-        endpoint_url=clients.simulator.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"
     pattern = {"source": ["aws.ses"], "detail-type": ["Sending Status Disabled", "Email Sent"]}
-    events.put_rule(Name="ses", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="ses", Targets=[{"Id": "1", "Arn": queue}])
+    clients.events.put_rule(Name="ses", EventPattern=json.dumps(pattern))
+    clients.events.put_targets(Rule="ses", Targets=[{"Id": "1", "Arn": QUEUE}])
     clients.sqs.purge_queue(QueueUrl=clients.queue)
     reference = clients.ses.get_tenant(TenantName="acme")["Tenant"]["TenantArn"]
     clients.ses.update_reputation_entity_customer_managed_status(
@@ -280,15 +272,10 @@ def test_a_paused_tenant_is_told_on_the_event_bus(clients: Clients) -> None:
 
 
 def test_the_event_bus_gets_the_same_record_under_detail(clients: Clients) -> None:
-    events = boto3.client(
-        "events",
-        region_name=REGION,
-        endpoint_url=clients.simulator.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+    clients.events.put_rule(Name="ses", EventPattern=json.dumps({"source": ["aws.ses"]}))
+    clients.events.put_targets(
+        Rule="ses", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"}]
     )
-    events.put_rule(Name="ses", EventPattern=json.dumps({"source": ["aws.ses"]}))
-    events.put_targets(Rule="ses", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"}])
     clients.ses.update_configuration_set_event_destination(
         ConfigurationSetName="acme-set",
         EventDestinationName="all",

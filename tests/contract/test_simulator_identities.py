@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.contract.simulator_clients import REGION, Clients
+from tests.contract.simulator_clients import Clients
 from tests.simulators import Simulator
 
 
@@ -19,16 +17,9 @@ def clients(simulator: Simulator) -> Clients:
 
 
 @pytest.fixture
-def older(simulator: Simulator) -> Any:
+def older(clients: Clients) -> Any:
     """SES's first API, which speaks the query protocol."""
-    return boto3.client(
-        "ses",
-        region_name=REGION,
-        endpoint_url=simulator.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    return clients.older
 
 
 def record(kind: str, name: str, value: str) -> dict[str, str]:
@@ -121,7 +112,8 @@ def test_what_ses_saw_and_when_is_told(clients: Clients) -> None:
         "AdminEmail": "dns.host.example",
         "SerialNumber": 7,
     }
-    clients.simulator.remove_dns(record("CNAME", clients.simulator.call("GET", "/_sim/dns")[1]["name"], ""))
+    held = clients.simulator.call("GET", "/_sim/dns")
+    clients.simulator.remove_dns(*(each for each in held if each["type"] == "CNAME"))
     lost = told()
     assert lost["LastCheckedTimestamp"] > lost["LastSuccessTimestamp"]
 

@@ -98,6 +98,7 @@ def steps(tenant_arn: str) -> list[tuple[str, dict[str, Any]]]:
         ("UpdateReputationEntityCustomerManagedStatus", {**entity, "SendingStatus": "REINSTATED"}),
         ("GetReputationEntity", entity),
         ("ListReputationEntities", {}),
+        ("ListRecommendations", {"Filter": {"RESOURCE_ARN": tenant_arn}}),
         ("CreateEmailIdentity", {"EmailIdentity": "news.acme-mail.io", **configuration_set}),
         ("PutEmailIdentityMailFromAttributes", {**identity, "MailFromDomain": "bounce.acme-mail.io"}),
         ("PutEmailIdentityConfigurationSetAttributes", {**identity, **configuration_set}),
@@ -146,6 +147,7 @@ def test_every_operation_answers_in_the_shape_of_the_model(ready: Clients) -> No
 
     ready.ses.meta.events.register("after-call.sesv2.*", compare)
     tenant_arn = ready.ses.get_tenant(TenantName="acme")["Tenant"]["TenantArn"]
+    ready.simulator.tenant("acme", findings=[{"type": "BOUNCE", "impact": "LOW"}])
     for name, arguments in steps(tenant_arn):
         called.add(name)
         ready.ses._make_api_call(name, arguments)
@@ -291,21 +293,6 @@ def test_lists_come_in_pages(clients: Clients) -> None:
 def test_identities_are_listed_by_post(ready: Clients) -> None:
     [row] = ready.ses.list_email_identities()["EmailIdentities"]
     assert (row["IdentityName"], row["SendingEnabled"]) == ("acme-mail.io", True)
-
-
-def test_production_access_is_reviewed_before_it_is_granted(clients: Clients) -> None:
-    clients.simulator.scenario(
-        account={"production_access": False, "max_send_rate": 1, "max_24_hour_send": 200}
-    )
-    details = {"MailType": "MARKETING", "WebsiteURL": "https://acme-mail.io", "ProductionAccessEnabled": True}
-    clients.ses.put_account_details(**details)
-    account = clients.ses.get_account()
-    assert account["ProductionAccessEnabled"] is False
-    assert account["Details"]["ReviewDetails"]["Status"] == "PENDING"
-    with pytest.raises(clients.ses.exceptions.ConflictException):
-        clients.ses.put_account_details(**details)
-    clients.simulator.advance_clock(120)
-    assert clients.ses.get_account()["ProductionAccessEnabled"] is True
 
 
 def test_a_topic_must_exist_to_be_an_event_destination(clients: Clients) -> None:

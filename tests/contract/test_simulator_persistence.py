@@ -32,10 +32,38 @@ def prepare(clients: Clients) -> None:
     clients.sqs.send_message(QueueUrl=dead, MessageBody="poison")
 
 
+def onboard(clients: Clients) -> None:
+    """What is kept beside mail: findings, a review, the older API's record, how long a record lives."""
+    simulator = clients.simulator
+    simulator.tenant("acme", aws_status="ENABLED", findings=[{"type": "BOUNCE", "impact": "LOW"}])
+    simulator.scenario(account={"production_access": False}, control_calls_per_second=50_000)
+    clients.ses.put_account_details(MailType="MARKETING", WebsiteURL="https://acme-mail.io")
+    simulator.scenario(account={"review": "DENIED"})
+    token = clients.older.verify_domain_identity(Domain="globex-post.net")["VerificationToken"]
+    simulator.put_dns([{"type": "TXT", "name": "_amazonses.globex-post.net", "value": token, "ttl": 7200}])
+
+
+def assert_onboarded(clients: Clients) -> None:
+    [finding] = clients.ses.list_recommendations()["Recommendations"]
+    assert (finding["Type"], finding["Status"], finding["Impact"]) == ("BOUNCE", "OPEN", "LOW")
+    account = clients.ses.get_account()
+    assert account["Details"]["ReviewDetails"]["Status"] == "DENIED"
+    assert not account["ProductionAccessEnabled"]
+    identity = clients.ses.get_email_identity(EmailIdentity="globex-post.net")
+    assert (identity["VerificationStatus"], identity["DkimAttributes"]["Status"]) == (
+        "SUCCESS",
+        "NOT_STARTED",
+    )
+    held = clients.simulator.call("GET", "/_sim/dns")
+    assert [each["ttl"] for each in held if each["type"] == "TXT"] == [7200]
+    assert clients.simulator.call("GET", "/_sim/scenario")["control_calls_per_second"] == 50_000
+
+
 def test_a_killed_simulator_takes_up_where_it_was(data: Path) -> None:
     with running_simulator(data) as (simulator, process):
         clients = Clients.of(simulator)
         prepare(clients)
+        onboard(clients)
         before = simulator.messages()
         time.sleep(0.3)  # topics and queues are saved a tenth of a second after they change
         now = simulator.call("POST", "/_sim/clock", {"advance_seconds": 0})["now"]
@@ -51,6 +79,8 @@ def test_a_killed_simulator_takes_up_where_it_was(data: Path) -> None:
         assert ("Bounce", "gone@example.net") in told
         assert clients.ses.get_suppressed_destination(EmailAddress="gone@example.net")
         assert clients.ses.get_email_identity(EmailIdentity="acme-mail.io")["VerifiedForSendingStatus"]
+        assert_onboarded(clients)
+        simulator.scenario(account={"production_access": True})
         account = clients.ses.get_account()["SendQuota"]
         assert (account["MaxSendRate"], account["SentLast24Hours"]) == (5000.0, 51.0)
         clients.send("after@example.com")
