@@ -20,6 +20,7 @@ from core import audit, identities
 from core.access import Action, Actor, Role
 from core.app import App
 from core.db.models import Account, Identity, OnboardingLink, Tenant
+from core.db.states import VerificationStatus
 from core.dns import Finding
 from core.errors import InputError, NotFound
 
@@ -43,7 +44,7 @@ class Page:
 
     domain: str
     status: str  # SES's word: VerificationStatus
-    verified: bool
+    verified: bool  # for sending, with DKIM
     checked_at: datetime | None
     seconds_until_check: int  # 0: may be checked now
     records: list[Finding]
@@ -128,7 +129,7 @@ def open_page(app: App, token: str) -> Page:
     return Page(
         domain=identity.name,
         status=identity.verification_status,
-        verified=identity.verified_for_sending,
+        verified=identity.verified_for_sending and identity.dkim_status == VerificationStatus.SUCCESS,
         checked_at=identity.checked_at,
         seconds_until_check=_seconds_until_check(identity.checked_at, now),
         records=identities.findings(identity, opened.region),
