@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "Check the installation and say what to do.",
     "users": "Who may sign in.",
     "tenants": "Customers whose mail is kept apart.",
+    "accounts": "AWS accounts: what SES allows them, and production access.",
     "senders": "From addresses, their DNS records and verification.",
     "onboarding": "Links to a domain's records, for whoever manages its DNS.",
     "checklist": "What a tenant still needs before its mail goes out well.",

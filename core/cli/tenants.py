@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+import core.drift
 import core.tenants
 from core.access import Actor
 from core.app import App
 from core.cli.operation import Answer, operation, table
-from core.db.models import Tenant
+from core.db.models import Tenant, TenantResource
+from core.db.states import ReputationPolicy, ResourceState
 
 
 @click.group()
@@ -56,8 +58,78 @@ def pause(app: App, actor: Actor, slug: str, reason: str) -> Answer:
 def resume(app: App, actor: Actor, slug: str, reason: str) -> Answer:
     """Let a paused tenant send again; its rates are judged anew from now."""
     tenant = core.tenants.get_by_slug(app, actor, slug)
-    core.tenants.resume(app, actor, tenant.id, reason)
-    return Answer(as_json(core.tenants.get_by_slug(app, actor, slug)), f"Tenant {slug} may send again.")
+    resumed = core.tenants.resume(app, actor, tenant.id, reason)
+    held = core.tenants.held_by_aws(resumed)
+    said = f"Tenant {slug} may send again." if held is None else f"Tenant {slug} is resumed here. {held}"
+    return Answer(as_json(core.tenants.get_by_slug(app, actor, slug)), said)
+
+
+@tenants.command("show")
+@click.argument("slug")
+@operation
+def show(app: App, actor: Actor, slug: str) -> Answer:
+    """One tenant: its state, what it has in AWS, what SES thinks of it; as last seen."""
+    tenant = core.tenants.get_by_slug(app, actor, slug)
+    resources = core.drift.resources(app, actor, tenant.id)
+    value = {**as_json(tenant), **_reputation(tenant), "resources": [resource_json(row) for row in resources]}
+    facts = [
+        ("name", tenant.name),
+        ("state", _state(tenant)),
+        ("paused", tenant.paused_reason),
+        ("reputation policy", tenant.reputation_policy),
+        ("status by AWS", tenant.aws_status),
+        ("its cause", tenant.aws_status_cause),
+        ("findings", "; ".join(found["description"] for found in tenant.reputation_findings)),
+    ]
+    shown = table(("TENANT", slug), [(what, said) for what, said in facts if said])
+    return Answer(value, f"{shown}\n\n{_resources(resources)}")
+
+
+@tenants.command("repair")
+@click.argument("slug")
+@operation
+def repair(app: App, actor: Actor, slug: str) -> Answer:
+    """Make or mend in AWS whatever differs; what is there stays. Ends with 1 while something still does."""
+    tenant = core.tenants.get_by_slug(app, actor, slug)
+    return _answer(core.drift.repair(app, actor, tenant.id), f"Tenant {slug} is complete in AWS.")
+
+
+@tenants.command("drift")
+@click.argument("slug")
+@click.option("--check", is_flag=True, help="Ask AWS now, instead of showing what the last check found.")
+@operation
+def drift(app: App, actor: Actor, slug: str, check: bool) -> Answer:
+    """What AWS has of a tenant that differs from what it should have; ends with 1 if something does."""
+    tenant = core.tenants.get_by_slug(app, actor, slug)
+    rows = (core.drift.check if check else core.drift.resources)(app, actor, tenant.id)
+    if not rows:
+        return Answer([], f"Nobody has looked yet: postyard tenants drift {slug} --check", ok=False)
+    return _answer(rows, f"AWS has all that tenant {slug} needs.")
+
+
+@tenants.command("policy")
+@click.argument("slug")
+@click.argument("policy", type=click.Choice([policy.value for policy in ReputationPolicy]))
+@operation
+def policy(app: App, actor: Actor, slug: str, policy: str) -> Answer:
+    """When SES pauses the tenant by itself: never, after a finding of high impact, or after any."""
+    tenant = core.tenants.get_by_slug(app, actor, slug)
+    changed = core.tenants.set_reputation_policy(app, actor, tenant.id, policy)
+    return Answer(as_json(changed) | _reputation(changed), f"SES judges tenant {slug} by policy {policy}.")
+
+
+def _answer(rows: list[TenantResource], all_is_well: str) -> Answer:
+    wrong = [row for row in rows if row.state != ResourceState.DONE]
+    return Answer(
+        [resource_json(row) for row in rows], _resources(wrong) if wrong else all_is_well, ok=not wrong
+    )
+
+
+def _resources(rows: list[TenantResource]) -> str:
+    return table(
+        ("WHAT", "NAME IN AWS", "STATE", "DETAIL"),
+        [(row.key, row.name, row.state, row.detail) for row in rows],
+    )
 
 
 def _state(tenant: Tenant) -> str:
@@ -76,4 +148,26 @@ def as_json(tenant: Tenant) -> dict[str, Any]:
         "provisioned_at": tenant.provisioned_at,
         "configuration_set": tenant.configuration_set,
         "is_demo": tenant.is_demo,
+    }
+
+
+def _reputation(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "reputation_policy": tenant.reputation_policy,
+        "aws_status": tenant.aws_status,
+        "aws_status_cause": tenant.aws_status_cause,
+        "reputation_impact": tenant.reputation_impact,
+        "reputation_findings": tenant.reputation_findings,
+        "reputation_checked_at": tenant.reputation_checked_at,
+        "drift_checked_at": tenant.drift_checked_at,
+    }
+
+
+def resource_json(row: TenantResource) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "name": row.name,
+        "state": row.state,
+        "detail": row.detail,
+        "checked_at": row.checked_at,
     }
