@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import dns
-from core.app import App, build_app
+from core.app import App, AwsProviders, build_app
 from core.db import migrate
 from core.db.models import Account, Worker
 from core.errors import ConfigurationError, ProviderError
@@ -37,6 +37,8 @@ def examine(settings: Settings) -> list[Check]:
         checks = [check_settings(app), check_database(app)]
         if checks[-1].verdict == "ok":
             checks += [check_queue(app), check_scheduler(app)]
+        else:
+            app = replace(app, providers=AwsProviders(settings))  # without a database nobody can take turns
         return [*checks, check_ses(app), check_dns(app), check_disk(app)]
     finally:
         app.db.dispose()

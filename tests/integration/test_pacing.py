@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from core import doctor
 from core.app import AwsProviders, build_app
 from core.db.engine import Database
 from core.db.models import CallTurn
@@ -217,6 +218,14 @@ def test_two_processes_of_an_installation_never_pass_sess_limit(
     assert [call["status"] for call in simulator.calls()] == [200] * 4
     for db in databases:
         db.dispose()
+
+
+def test_the_doctor_asks_ses_where_nobody_can_take_turns(tmp_path: Path, simulator: Simulator) -> None:
+    settings = Settings.load(
+        database_url=f"sqlite:///{tmp_path / 'empty.db'}", data_dir=tmp_path, dns_servers=simulator.dns
+    )
+    verdicts = {check.name: check.verdict for check in doctor.examine(settings)}
+    assert (verdicts["database"], verdicts["ses"]) == ("fail", "ok")
 
 
 def test_up_lets_the_simulator_be_asked_fast_unless_told_otherwise(
