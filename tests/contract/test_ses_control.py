@@ -160,6 +160,19 @@ def test_the_reputation_tells_who_paused_the_tenant(ses: SesProvider, simulator:
     assert state.aws_cause == "High bounces"
 
 
+def test_open_findings_are_listed_until_they_are_fixed(ses: SesProvider, simulator: Simulator) -> None:
+    arn = ses.create_tenant("acme").arn
+    assert ses.list_findings(arn) == []
+    bounces = {"type": "BOUNCE", "impact": "HIGH", "description": "The bounce rate exceeded 15.0%."}
+    dmarc = {"type": "DMARC", "impact": "LOW", "description": "There is no DMARC record."}
+    simulator.call("POST", "/_sim/tenants", {"name": "acme", "findings": [bounces, dmarc]})
+    found = {each.type: each for each in ses.list_findings(arn)}
+    assert (found["BOUNCE"].impact, found["BOUNCE"].description) == ("HIGH", bounces["description"])
+    assert ses.get_reputation(arn).impact == "HIGH"
+    simulator.call("POST", "/_sim/tenants", {"name": "acme", "findings": [{**bounces, "status": "FIXED"}]})
+    assert [each.type for each in ses.list_findings(arn)] == ["DMARC"]
+
+
 def test_every_page_of_open_findings_is_read(wire: Wire, ses_at_wire: SesProvider) -> None:
     first = {
         "Type": "BOUNCE",
@@ -188,6 +201,10 @@ def test_a_request_for_production_access_is_kept_and_a_second_one_waits(
     assert (state.review_status, state.production_access) == ("PENDING", False)
     with pytest.raises(Conflict, match="still reviewing"):
         ses.request_production_access(REQUEST)
+    simulator.scenario(account={"review": "GRANTED"})
+    state = ses.get_account()
+    assert (state.review_status, state.production_access) == ("GRANTED", True)
+    assert state.review_case_id
 
 
 def test_a_mail_from_domain_is_set_changed_and_taken_back(acme: SesProvider) -> None:

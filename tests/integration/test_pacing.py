@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,9 @@ from core.settings import Settings
 from core.up import Place
 from tests.contract.ses_mail import REGION, mail
 from tests.simulators import Simulator
+from tests.turns import NOON, StandingClock, turns_of_a_process
 
 SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 GAP = MARGIN  # at one a second
 
 
@@ -48,22 +47,6 @@ class HandClock:
     @property
     def seconds(self) -> float:
         return (self.at - NOON).total_seconds()
-
-
-class StandingClock:
-    """It is always noon: whoever waits notes for how long, and that is the turn it got."""
-
-    def __init__(self) -> None:
-        self._own = threading.local()
-
-    def now(self) -> datetime:
-        return NOON
-
-    def sleep(self, seconds: float) -> None:
-        self._own.waited = seconds
-
-    def turn(self) -> float:
-        return float(self._own.__dict__.pop("waited", 0.0))
 
 
 @pytest.fixture
@@ -119,17 +102,6 @@ def test_no_two_processes_get_turns_closer_than_the_gap(database_url: str) -> No
         first, second = pool.map(turns_of_a_process, [database_url] * 2, chunksize=1)
     turns = sorted([*first, *second])
     assert turns == pytest.approx([number * GAP / 100 for number in range(80)], abs=1e-3)
-
-
-def turns_of_a_process(database_url: str) -> list[float]:
-    db, clock = Database(database_url), StandingClock()
-    pace = pacer(db, clock, "ses", 100)
-    turns = []
-    for _ in range(40):
-        pace()
-        turns.append(clock.turn())
-    db.dispose()
-    return turns
 
 
 def test_who_wakes_up_late_lets_the_turn_go(db: Database) -> None:
