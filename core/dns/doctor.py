@@ -4,98 +4,134 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from core.dns.records import DnsRecord, Finding, Mistake, Verdict
-from core.dns.resolver import Answer, Resolver
+from core.dns import cname, mx, text
+from core.dns.advice import finding, listed, unknown
+from core.dns.answers import Answer
+from core.dns.case import Case, from_wildcard
+from core.dns.look import Look, View
+from core.dns.records import DnsRecord, Finding, Kind, Mistake, Verdict
+from core.dns.resolver import Resolver, registrable
 
-PARALLEL = 8
+JUDGES = {"CNAME": cname.judge, "MX": mx.judge, "TXT": text.judge}
+MAIL_FROM_SECONDS = 5.0
 
 
 def diagnose(
     domain: str, records: Sequence[DnsRecord], resolver: Resolver, *, within_seconds: float = 10.0
 ) -> list[Finding]:
     """One finding per record, in order. Never raises; an error is `unknown`, never `found`."""
-    return judge(records, resolver)
+    if not records:
+        return []
+    with resolver.look(domain, seconds=within_seconds) as look:
+        if not look.registered:
+            return [_without_zone(record, registrable(domain)) for record in records]
+        look.begin((record.name, record.type) for record in records)
+        case = Case(look.domain, tuple(records), look)
+        with ThreadPoolExecutor(len(records), thread_name_prefix="judge") as pool:
+            findings = list(pool.map(lambda record: _judge(case, record), records))
+        return _as_resolvers_see(look, cname.note_partial(findings))
 
 
 def mail_from_taken(domain: str, resolver: Resolver) -> str | None:
     """Why the name cannot be a MAIL FROM domain; None when it is free, or when nobody can tell."""
-    alias = resolver.lookup(domain, "CNAME").values
-    if alias:
-        return f"{domain} is a CNAME to {alias[0]}: choose another name, nothing can stand beside a CNAME."
-    others = [value for value in resolver.lookup(domain, "MX").values if not _is_ses(value)]
-    if others:
-        return (
-            f"{domain} receives mail already (MX {others[0]}): choose a name that is used for nothing else."
-        )
-    if addresses := resolver.lookup(domain, "A").values:
-        return f"{domain} is a host already (A {addresses[0]}): choose a name that is used for nothing else."
+    kinds = ("MX", "A", "AAAA")
+    with resolver.look(domain, seconds=MAIL_FROM_SECONDS) as look:
+        case = Case(look.domain, (), look)
+        answers = dict(zip(kinds, look.ask_all((domain, kind) for kind in kinds), strict=True))
+        own = {
+            kind: answer
+            for kind, answer in answers.items()
+            if not answer.error and not from_wildcard(case, domain, kind, answer)
+        }
+    return _use_of(domain, own)
+
+
+def _use_of(domain: str, answers: dict[str, Answer]) -> str | None:
+    elsewhere = "Choose a name that is used for nothing else."
+    for kind, answer in answers.items():
+        if answer.alias:
+            return f"{domain} is a CNAME to {answer.alias}, and nothing can stand beside a CNAME. {elsewhere}"
+        taken = [value for value in answer.values if kind != "MX" or not mx.is_ses(value)]
+        if taken and kind == "MX":
+            return f"{domain} receives mail already (MX {taken[0]}). {elsewhere}"
+        if taken:
+            return f"{domain} is a host already ({kind} {taken[0]}). {elsewhere}"
     return None
 
 
-def _is_ses(mx: str) -> bool:
-    host = mx.lower().split()[-1]
-    return host.startswith("feedback-smtp.") and host.endswith(".amazonses.com")
+def _without_zone(record: DnsRecord, zone: str) -> Finding:
+    return finding(record, Verdict.MISSING, (), Mistake.NO_ZONE, zone=zone)
 
 
-def judge(records: Sequence[DnsRecord], resolver: Resolver) -> list[Finding]:
-    """One finding per record, in order, asked in parallel. An error is `unknown`, never `found`."""
-    if not records:
-        return []
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        answers = pool.map(lambda record: resolver.lookup(record.name, record.type), records)
-        return [_finding(record, answer) for record, answer in zip(records, answers, strict=True)]
+def _judge(case: Case, record: DnsRecord) -> Finding:
+    """What every server of the zone holds; a record that only some hold is not there yet."""
+    views = case.look.views(record.name, record.type)
+    findings = [_judge_view(case, record, view.answer) for view in views]
+    right = [view for view, made in zip(views, findings, strict=True) if made.verdict is Verdict.FOUND]
+    if not right or len(right) == len(views):
+        return findings[0]
+    wrong, behind = next(
+        (view, made) for view, made in zip(views, findings, strict=True) if made.verdict is not Verdict.FOUND
+    )
+    words = {"right": _named(right[0]), "wrong": _named(wrong)}
+    made = finding(record, behind.verdict, wrong.answer.values, Mistake.SERVERS_DISAGREE, **words)
+    return replace(made, others=behind.others)
 
 
-def _finding(record: DnsRecord, answer: Answer) -> Finding:
+def _named(view: View) -> str:
+    return ", ".join(str(server) for server in view.servers)
+
+
+def _judge_view(case: Case, record: DnsRecord, answer: Answer) -> Finding:
+    if answer.circle:
+        return finding(record, Verdict.UNKNOWN, (), Mistake.CNAME_LOOP, way=answer.circle)
     if answer.error is not None:
-        advice = f"{answer.error} Nothing is known about this record now; check again in some minutes."
-        return Finding(record, (), Verdict.UNKNOWN, Mistake.NO_ANSWER, advice)
-    relevant = _relevant(record, answer.values)
-    if not relevant:
-        return Finding(
-            record,
-            (),
-            Verdict.MISSING,
-            Mistake.NOTHING_THERE,
-            f"Add this {record.type} record at your DNS provider.",
-        )
-    if len(relevant) > 1:
-        advice = f"There are {len(relevant)} such records; keep one and remove the others."
-        return Finding(record, relevant, Verdict.DIFFERENT, Mistake.TWO_VALUES, advice)
-    if not _agrees(record, relevant[0]):
-        return Finding(record, relevant, Verdict.DIFFERENT, Mistake.OTHER_VALUE, _difference(record))
-    return Finding(record, relevant, Verdict.FOUND)
+        return unknown(record, answer.error)
+    return JUDGES[record.type](case, record, answer)
 
 
-def _relevant(record: DnsRecord, values: tuple[str, ...]) -> tuple[str, ...]:
-    """A name may hold many TXT records; those of the same kind (v=spf1, v=DMARC1) are compared."""
-    kind = _kind(record.value)
-    if record.type != "TXT" or not kind:
-        return values
-    return tuple(value for value in values if _kind(value) == kind)
+def _as_resolvers_see(look: Look, findings: Sequence[Finding]) -> list[Finding]:
+    """Asked only for what the zone's servers have: an earlier question would plant the "does not exist" that
+    this looks for."""
+    seen = [
+        made for made in findings if made.verdict is Verdict.FOUND and made.mistake != Mistake.DMARC_INHERITED
+    ]
+    answers = look.resolver_answers((made.record.name, made.record.type) for made in seen)
+    by_key = {made.record.key: answer for made, answer in zip(seen, answers, strict=True)}
+    return [
+        _compared(made, by_key[made.record.key]) if made.record.key in by_key else made for made in findings
+    ]
 
 
-def _agrees(record: DnsRecord, value: str) -> bool:
-    if record.type != "TXT":
-        return _host(value) == _host(record.value)
-    if _kind(record.value) == "v=spf1":
-        return "include:amazonses.com" in value.lower().split()
-    if _kind(record.value) == "v=dmarc1":
-        return "p=" in value.lower()  # a stricter policy than ours is the owner's good right
-    return value.strip() == record.value.strip()
+def _compared(made: Finding, answer: Answer) -> Finding:
+    if answer.failed:
+        error = answer.error or ""
+        return finding(made.record, Verdict.UNKNOWN, made.found, Mistake.RESOLVERS_FAIL, error=error)
+    old = _of_record(made, answer.values)
+    if answer.error is not None or {each.lower() for each in old} == {each.lower() for each in made.found}:
+        return made
+    seconds = answer.seconds or 0
+    wait = f"another {_duration(seconds)}"
+    stale = finding(
+        made.record,
+        Verdict.FOUND,
+        made.found,
+        Mistake.STALE,
+        old=listed(old) if old else "that there is none",
+        wait=wait,
+    )
+    return replace(stale, ttl_seconds=seconds, others=made.others)
 
 
-def _difference(record: DnsRecord) -> str:
-    if _kind(record.value) == "v=spf1":
-        return "Add include:amazonses.com to the SPF record that is there; do not add a second one."
-    return "Change the value to the expected one."
+def _of_record(made: Finding, values: tuple[str, ...]) -> tuple[str, ...]:
+    if made.record.kind in (Kind.SPF, Kind.DMARC):
+        return tuple(value for value in values if text.is_meant(made.record, value))
+    return values
 
 
-def _kind(value: str) -> str:
-    word = value.strip().lower().replace(";", " ").split(" ", 1)[0]
-    return word if word.startswith("v=") else ""
-
-
-def _host(value: str) -> str:
-    return " ".join(value.lower().split()).rstrip(".")
+def _duration(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds"
+    return f"{round(seconds / 60)} minutes" if seconds < 2 * 3600 else f"{round(seconds / 3600)} hours"

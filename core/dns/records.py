@@ -55,6 +55,7 @@ class Mistake(StrEnum):
     SPLIT = "split"
     TWO_SPF = "two spf"
     SPF_WITHOUT_SES = "spf without ses"
+    SPF_FULL = "spf full"
     SPF_LOOKUPS = "spf look-ups"
     SPF_VOID_LOOKUPS = "spf void look-ups"
     SPF_LOOP = "spf loop"
@@ -163,13 +164,9 @@ class Finding:
         )
 
 
-def not_checked(record: DnsRecord) -> Finding:
-    return Finding(record, (), Verdict.UNKNOWN, mistake=Mistake.NOT_CHECKED, advice="Not checked yet.")
-
-
 def kind_of(value: str) -> Kind:
     """SPF and DMARC by the version a TXT value begins with (RFC 7208 section 4.5, RFC 7489 section 6.3)."""
-    begin = value.strip().lower().replace(";", " ").split(" ", 1)[0]
+    begin = value.lower().replace(";", " ").split(" ", 1)[0]
     return {"v=spf1": Kind.SPF, "v=dmarc1": Kind.DMARC}.get(begin, Kind.OTHER)
 
 

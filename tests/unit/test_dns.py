@@ -14,7 +14,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from core.dns import Answer, DnsRecord, Resolver, Verdict, judge
+from core.dns import DnsRecord, Resolver, Verdict, diagnose
 from core.errors import ConfigurationError
 
 ZONE = {
@@ -93,8 +93,12 @@ def test_chunks_of_a_txt_record_are_joined(zone: Resolver) -> None:
 
 
 def test_what_is_not_there_is_no_error(zone: Resolver) -> None:
-    assert zone.lookup("nothing.acme-mail.io", "TXT") == Answer()
-    assert zone.lookup("plain.acme-mail.io", "CNAME") == Answer()
+    nothing, other_type = (
+        zone.lookup("nothing.acme-mail.io", "TXT"),
+        zone.lookup("plain.acme-mail.io", "CNAME"),
+    )
+    assert (nothing.values, nothing.error, nothing.exists) == ((), None, False)
+    assert (other_type.values, other_type.error, other_type.exists) == ((), None, True)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +116,15 @@ def test_what_is_not_there_is_no_error(zone: Resolver) -> None:
     ],
 )
 def test_each_record_is_judged(zone: Resolver, type: str, name: str, value: str, verdict: Verdict) -> None:
-    [finding] = judge([record(type, name, value)], zone)
+    [finding] = diagnose("acme-mail.io", [record(type, name, value)], zone)
     assert finding.verdict is verdict
     assert bool(finding.advice) is (verdict is not Verdict.FOUND)
 
 
 def test_findings_come_in_the_order_of_the_records(zone: Resolver) -> None:
     wanted = [record("TXT", f"n{number}.acme-mail.io", "x") for number in range(20)]
-    assert [finding.record for finding in judge(wanted, zone)] == wanted
-    assert judge([], zone) == []
+    assert [finding.record for finding in diagnose("acme-mail.io", wanted, zone)] == wanted
+    assert diagnose("acme-mail.io", [], zone) == []
 
 
 @pytest.mark.parametrize("reply", [failing, silent])
@@ -128,7 +132,7 @@ def test_an_error_is_never_found_nor_missing_and_ends_in_time(reply: Reply) -> N
     wanted = [record("TXT", f"n{number}.acme-mail.io", "x") for number in range(5)]
     began = time.monotonic()
     with server(reply) as address:
-        findings = judge(wanted, Resolver(address))
+        findings = diagnose("acme-mail.io", wanted, Resolver(address))
     assert {finding.verdict for finding in findings} == {Verdict.UNKNOWN}
     assert time.monotonic() - began < 8
 
