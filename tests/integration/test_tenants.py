@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
-import boto3
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from core import accounts, tenants
+from core import tenants
 from core.access import Actor
 from core.app import App
 from core.db.models import AuditEntry, Tenant
-from core.errors import Conflict, InputError, NotFound, PermissionDenied, PostyardError, ProviderError
+from core.errors import Conflict, InputError, NotFound, PermissionDenied, ProviderError
 from tests.conftest import Cast
+from tests.in_aws import assert_complete_in_aws
 from tests.simulators import Simulator
-
-STEPS = {
-    "CreateTenant": "its SES tenant",
-    "CreateConfigurationSet": "its configuration set",
-    "CreateTopic": "its SNS topic",
-    "Subscribe": "its SNS topic",
-    "CreateConfigurationSetEventDestination": "its event destination",
-    "CreateTenantResourceAssociation": "the association of its configuration set",
-}
-
-
-def aws(service: str, app: App) -> Any:
-    return boto3.client(service, region_name=app.settings.region)
 
 
 def actions(app: App, tenant_id: int) -> list[str]:
@@ -39,19 +25,6 @@ def actions(app: App, tenant_id: int) -> list[str]:
                 select(AuditEntry.action).where(AuditEntry.tenant_id == tenant_id).order_by(AuditEntry.id)
             )
         )
-
-
-def assert_complete_in_aws(app: App, tenant: Tenant) -> None:
-    ses, sns = aws("sesv2", app), aws("sns", app)
-    assert ses.get_tenant(TenantName=tenant.slug)["Tenant"]["TenantId"] == tenant.ses_tenant_id
-    resources = ses.list_tenant_resources(TenantName=tenant.slug)["TenantResources"]
-    assert [found["ResourceArn"].rpartition("/")[2] for found in resources] == [tenant.configuration_set]
-    [destination] = ses.get_configuration_set_event_destinations(
-        ConfigurationSetName=tenant.configuration_set
-    )["EventDestinations"]
-    assert destination["SnsDestination"]["TopicArn"] == tenant.topic_arn
-    assert len(destination["MatchingEventTypes"]) == 10
-    assert len(sns.list_subscriptions_by_topic(TopicArn=tenant.topic_arn)["Subscriptions"]) == 1
 
 
 def test_a_new_tenant_has_everything_it_needs_in_aws(app: App, alice: Actor) -> None:
@@ -67,30 +40,6 @@ def test_a_new_tenant_has_everything_it_needs_in_aws(app: App, alice: Actor) -> 
     assert tenant.topic_arn.endswith(":postyard-acme-events")
     assert_complete_in_aws(app, tenant)
     assert actions(app, tenant.id) == ["create tenant"]
-
-
-def test_failing_at_every_step_in_turn_and_repeated_it_ends_complete(
-    app: App, simulator: Simulator, alice: Actor
-) -> None:
-    for operation, step in STEPS.items():
-        simulator.faults(
-            {
-                "kind": "error",
-                "operation": operation,
-                "times": 0,
-                "status": 400,
-                "code": "BadRequestException",
-            }
-        )
-        with pytest.raises(ProviderError, match=step):
-            tenants.create(app, alice, slug="acme", name="Acme")
-        assert tenants.get_by_slug(app, alice, "acme").provisioned_at is None
-    simulator.faults()
-    tenant = tenants.create(app, alice, slug="acme", name="Acme")
-    assert_complete_in_aws(app, tenant)
-    assert actions(app, tenant.id) == ["create tenant"]
-    with app.db.read() as session:
-        assert session.scalar(select(func.count()).select_from(Tenant)) == 1
 
 
 def test_a_short_name_that_is_taken_is_refused(app: App, cast: Cast, alice: Actor) -> None:
@@ -149,19 +98,6 @@ def test_another_tenants_name_and_none_are_not_told_apart(app: App, cast: Cast) 
             tenants.get_by_slug(app, cast.charlie, slug)
         sentences.add(str(caught.value).replace(slug, "x"))
     assert sentences == {"There is no tenant 'x'. postyard tenants list shows them."}
-
-
-def test_what_was_lost_in_aws_is_repaired_and_what_is_there_stays(
-    app: App, simulator: Simulator, alice: Actor
-) -> None:
-    before = tenants.create(app, alice, slug="acme", name="Acme")
-    simulator.reset()
-    after = tenants.repair(app, alice, before.id)
-    assert_complete_in_aws(app, after)
-    assert after.provisioned_at == before.provisioned_at
-    again = tenants.repair(app, alice, before.id)
-    assert (again.ses_tenant_id, again.topic_arn) == (after.ses_tenant_id, after.topic_arn)
-    assert actions(app, before.id) == ["create tenant", "repair tenant", "repair tenant"]
 
 
 def test_a_paused_tenant_that_ses_lost_is_paused_there_again(
@@ -270,24 +206,3 @@ def test_of_many_who_disable_at_once_one_did(app: App, cast: Cast) -> None:
     assert sorted(did) == [False] * 5 + [True]
     with app.db.read() as session:
         assert tenants.get_tenant(session, cast.acme.id).ses_status_synced is False
-
-
-def test_of_many_who_create_the_same_tenant_at_once_there_is_one(app: App, alice: Actor) -> None:
-    accounts.ensure_platform_account(app)
-    made, told = [], []
-
-    def create() -> None:
-        try:
-            made.append(tenants.create(app, alice, slug="acme", name="Acme"))
-        except PostyardError as e:
-            told.append(e)
-
-    threads = [threading.Thread(target=create) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made
-    assert len({tenant.id for tenant in made}) == 1
-    assert all(isinstance(error, Conflict) for error in told)
-    assert_complete_in_aws(app, made[0])
