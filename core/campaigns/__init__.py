@@ -19,7 +19,7 @@ from core.content import MissingField, compile_content
 from core.db.models import Campaign, Message
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.errors import Conflict, InputError, NotFound, SendingPaused
-from core.identities import get_identity
+from core.identities import get_identity, why_not_now
 from core.recipients import Checked, Recipient, Rejection
 from core.senders import get_sender
 from core.tenants import get_tenant
@@ -346,6 +346,12 @@ def _must_be_sendable(session: Session, tenant_id: int, campaign: Campaign) -> N
         raise InputError(
             f"The sender {sender.address} is not verified. Publish the DNS records of {identity.name} "
             "(Senders page, or: postyard senders records), verify it, then start.",
+            field="sender",
+        )
+    if why_not_now(identity) is not None:
+        raise InputError(
+            f"DKIM of {identity.name} is not verified, and receivers refuse campaigns without it. Publish "
+            "its three CNAME records (Senders page, or: postyard senders records), verify it, then start.",
             field="sender",
         )
 

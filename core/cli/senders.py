@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 import core.senders
-from core import tenants
+from core import identities, tenants
 from core.access import Actor
 from core.app import App
 from core.cli.operation import Answer, operation, table
 from core.db.models import Identity, Sender
+from core.dns import DnsRecord
+from core.senders import Removed
 
 
 @click.group()
@@ -23,14 +27,18 @@ def senders() -> None:
 @click.argument("tenant")
 @click.argument("address")
 @click.option("--name", default="", help="Shown before the address: NAME <ADDRESS>.")
+@click.option("--address-only", is_flag=True, help="Verify the address alone, by a mail: for development.")
 @operation
-def add(app: App, actor: Actor, tenant: str, address: str, name: str) -> Answer:
+def add(app: App, actor: Actor, tenant: str, address: str, name: str, address_only: bool) -> Answer:
     """Add a From address; its domain must then be verified."""
     tenant_id = tenants.get_by_slug(app, actor, tenant).id
-    sender = core.senders.add(app, actor, tenant_id, address, name)
-    return Answer(
-        as_json(sender), f"Added {sender.address}. Next: postyard senders records {tenant} {address}"
+    sender = core.senders.add(app, actor, tenant_id, address, name, own_identity=address_only)
+    todo = (
+        "click the link in the mail that SES sends to it"
+        if address_only
+        else (f"postyard senders records {tenant} {sender.address}")
     )
+    return Answer(as_json(sender), f"Added {sender.address}. Next: {todo}")
 
 
 @senders.command("list")
@@ -53,8 +61,7 @@ def records(app: App, actor: Actor, tenant: str, address: str) -> Answer:
     """The DNS records that verify the sender's domain."""
     tenant_id, sender = _sender(app, actor, tenant, address)
     found = core.senders.records(app, actor, tenant_id, sender.id)
-    rows = [(r.type, r.name, r.value, "required" if r.required else "recommended") for r in found]
-    return Answer([r.as_json() for r in found], table(("TYPE", "NAME", "VALUE", ""), rows))
+    return Answer([record.as_json() for record in found], _records_table(found))
 
 
 @senders.command("verify")
@@ -83,15 +90,85 @@ def default(app: App, actor: Actor, tenant: str, address: str) -> Answer:
     return Answer(as_json(_sender(app, actor, tenant, address)[1]), f"{address} is the default sender.")
 
 
-@senders.command("remove")
+@senders.command("mail-from")
+@click.argument("tenant")
+@click.argument("address")
+@click.argument("domain", required=False)
+@operation
+def mail_from(app: App, actor: Actor, tenant: str, address: str, domain: str | None) -> Answer:
+    """Let bounces come back to DOMAIN, below the sender's own; without one, to amazonses.com."""
+    tenant_id, sender = _sender(app, actor, tenant, address)
+    identity = identities.set_mail_from(app, actor, tenant_id, sender.identity_id, domain)
+    said = f"Bounces of {identity.name} come back to {identity.mail_from_domain or 'amazonses.com'}."
+    more = f" Next: postyard senders records {tenant} {address}" if domain else ""
+    return Answer(as_json(sender, identity), said + more)
+
+
+@senders.command("delete")
+@click.argument("tenant")
+@click.argument("address")
+@click.option("--at-once", is_flag=True, help="Without seven days in which it can be restored.")
+@operation
+def delete(app: App, actor: Actor, tenant: str, address: str, at_once: bool) -> Answer:
+    """Delete a sender that no active campaign uses; prints what may be taken out of DNS."""
+    tenant_id = tenants.get_by_slug(app, actor, tenant).id
+    sender = core.senders.by_address(app, actor, tenant_id, address, deleted=at_once)
+    removed = core.senders.remove(app, actor, tenant_id, sender.id, at_once=at_once, version=sender.version)
+    value = {
+        "removed": removed.address,
+        "gone_at": removed.gone_at,
+        "was_default": removed.was_default,
+        "records": [record.as_json() for record in removed.records],
+    }
+    return Answer(value, _told(removed, tenant, at_once=at_once))
+
+
+# Its name in the first release; scripts may have it.
+senders.add_command(click.Command("remove", params=delete.params, callback=delete.callback, hidden=True))
+
+
+@senders.command("deleted")
+@click.argument("tenant")
+@operation
+def deleted(app: App, actor: Actor, tenant: str) -> Answer:
+    """Deleted senders that can be restored, and until when."""
+    views = core.senders.list_deleted(app, actor, tenants.get_by_slug(app, actor, tenant).id)
+    rows = [(v.sender.address, _day(v.restorable_until), v.sender.deleted_by) for v in views]
+    value = [{**as_json(v.sender, v.identity), "restorable_until": v.restorable_until} for v in views]
+    return Answer(value, table(("ADDRESS", "UNTIL", "DELETED BY"), rows))
+
+
+@senders.command("restore")
 @click.argument("tenant")
 @click.argument("address")
 @operation
-def remove(app: App, actor: Actor, tenant: str, address: str) -> Answer:
-    """Remove a sender that no active campaign uses."""
-    tenant_id, sender = _sender(app, actor, tenant, address)
-    core.senders.remove(app, actor, tenant_id, sender.id)
-    return Answer({"removed": sender.address}, f"Removed {sender.address}.")
+def restore(app: App, actor: Actor, tenant: str, address: str) -> Answer:
+    """Take a deletion back."""
+    tenant_id = tenants.get_by_slug(app, actor, tenant).id
+    sender = core.senders.by_address(app, actor, tenant_id, address, deleted=True)
+    core.senders.restore(app, actor, tenant_id, sender.id)
+    return Answer(as_json(_sender(app, actor, tenant, address)[1]), f"{sender.address} is back.")
+
+
+def _told(removed: Removed, tenant: str, *, at_once: bool) -> str:
+    lines = [f"Deleted {removed.address}."]
+    if not at_once:
+        until = _day(removed.gone_at)
+        lines.append(f"It can be restored until {until}: postyard senders restore {tenant} {removed.address}")
+    if removed.was_default:
+        lines.append(f"It was the default. Choose another: postyard senders default {tenant} ADDRESS")
+    if removed.records:
+        lines += ["These records may be taken out of DNS then:", _records_table(removed.records)]
+    return "\n".join(lines)
+
+
+def _records_table(records: Sequence[DnsRecord]) -> str:
+    rows = [(r.type, r.name, r.value, "required" if r.required else "recommended") for r in records]
+    return table(("TYPE", "NAME", "VALUE", ""), rows)
+
+
+def _day(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _sender(app: App, actor: Actor, tenant: str, address: str) -> tuple[int, Sender]:
@@ -124,6 +201,12 @@ def as_json(sender: Sender, identity: Identity | None = None) -> dict[str, Any]:
             "dkim_status": identity.dkim_status,
             "error_type": identity.error_type,
             "error_detail": identity.error_detail,
+            "verification_info": identity.verification_info,
+            "mail_from_domain": identity.mail_from_domain,
+            "mail_from_status": identity.mail_from_status,
+            "broken_at": identity.broken_at,
+            "broken_reason": identity.broken_reason,
             "checked_at": identity.checked_at,
+            "findings": identity.dns_findings,
         }
     return shown

@@ -21,6 +21,7 @@ from core.app import App
 from core.content import CompiledContent, MissingField, compile_content
 from core.db.models import Account, Campaign, Content, Identity, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.identities import why_no_campaign
 from core.providers.base import BulkEntry, BulkMail
 
 # SES takes 1 MB of JSON per call; what surrounds the entries is small.
@@ -119,10 +120,10 @@ def _next_work(
         return single
     able = []
     for work in session.execute(_campaigns(account_id).where(Tenant.id.not_in(resting))):
-        if reason := _why_not(work):
-            _block(session, work, reason)
-        else:
+        if _why_not(work) is None:
             able.append(work)
+        else:
+            _block(session, work)
     if not able:
         return None
     later = [work for work in able if work.tenant_id > turn.last_tenant_id]
@@ -132,13 +133,17 @@ def _next_work(
 
 _WHERE_IT_COMES_FROM = (
     Tenant.id.label("tenant_id"),
+    Tenant.account_id,
     Tenant.slug,
     Tenant.configuration_set,
     Sender.address,
     Sender.display_name,
     Sender.deleted_at,
+    Identity.id.label("identity_id"),
     Identity.name.label("identity_name"),
+    Identity.type.label("identity_type"),
     Identity.verified_for_sending,
+    Identity.dkim_status,
 )
 
 
@@ -185,17 +190,21 @@ def _may_go(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _why_not(work: Row[*tuple[Any, ...]]) -> str:
+def _why_not(work: Row[*tuple[Any, ...]]) -> str | None:
     if work.deleted_at is not None:
         return f"The sender {work.address} was removed."
-    if not work.verified_for_sending:
-        return (
-            f"{work.identity_name} is not verified any more. Check its DNS on the Senders page, then resume."
-        )
-    return ""
+    return why_no_campaign(
+        work.identity_name, work.identity_type, work.verified_for_sending, work.dkim_status
+    )
 
 
-def _block(session: Session, work: Row[*tuple[Any, ...]], reason: str) -> None:
+def _block(session: Session, work: Row[*tuple[Any, ...]]) -> None:
+    """Looked at again with the identity's row held: a check that verifies it lets blocked campaigns go on,
+    and must not miss this one."""
+    session.execute(select(Identity.id).where(Identity.id == work.identity_id).with_for_update(read=True))
+    again = session.execute(_campaigns(work.account_id).where(Campaign.id == work.campaign_id)).first()
+    if again is None or (reason := _why_not(again)) is None:
+        return
     session.execute(
         update(Campaign)
         .where(Campaign.id == work.campaign_id, Campaign.status == CampaignStatus.SENDING)

@@ -20,6 +20,7 @@ import pytest
 import core
 from core import (
     accounts,
+    alerts,
     audit,
     campaigns,
     checklist,
@@ -96,7 +97,10 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
         lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
     "checklist.checklist": (Action.SEE_TENANT, lambda a, p, t, i: checklist.checklist(a, p, t)),
     "checklist.prove_pipeline": (Action.SEND_MESSAGE, lambda a, p, t, i: checklist.prove_pipeline(a, p, t)),
+    "alerts.list_open": (Action.SEE_TENANT, lambda a, p, t, i: alerts.list_open(a, p, t)),
     "identities.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
+    "identities.set_mail_from": (Action.MANAGE_SENDERS,
+        lambda a, p, t, i: identities.set_mail_from(a, p, t, i.identity, "elsewhere.net")),
     "onboarding.list_links": (Action.SHARE_ONBOARDING, lambda a, p, t, i: onboarding.list_links(a, p, t)),
     "reports.messages.find_messages": (Action.SEE_ADDRESSES,
         lambda a, p, t, i: find_messages(a, p, t, i.address)),
@@ -109,6 +113,9 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "senders.list_senders": (Action.SEE_TENANT, lambda a, p, t, i: senders.list_senders(a, p, t)),
     "senders.by_address": (Action.SEE_TENANT, lambda a, p, t, i: senders.by_address(a, p, t, i.address)),
     "senders.records": (Action.SEE_TENANT, lambda a, p, t, i: senders.records(a, p, t, i.sender)),
+    "senders.findings": (Action.SEE_TENANT, lambda a, p, t, i: senders.findings(a, p, t, i.sender)),
+    "senders.removal.list_deleted": (Action.SEE_TENANT, lambda a, p, t, i: senders.list_deleted(a, p, t)),
+    "senders.removal.restore": (Action.REMOVE_SENDER, lambda a, p, t, i: senders.restore(a, p, t, i.sender)),
     "senders.set_default": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.set_default(a, p, t, i.sender)),
     "sending.send": (Action.SEND_MESSAGE,
         lambda a, p, t, i: send(a, p, t, sender_id=i.sender, to="ann@example.com", **MAIL)),
@@ -136,15 +143,18 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
 # These would reach SES or change the row for somebody who may: called only where they must be refused.
 REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
     "campaigns.cancel": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.cancel(a, p, t, i.campaign)),
-    "identities.verify_now": (Action.MANAGE_SENDERS,
+    "identities.checks.verify_now": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.verify_now(a, p, t, i.identity)),
-    "identities.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: identities.remove(a, p, t, i.identity)),
+    "identities.removal.remove": (Action.REMOVE_SENDER,
+        lambda a, p, t, i: identities.remove(a, p, t, i.identity)),
+    "identities.removal.remove_unused": (Action.REMOVE_SENDER,
+        lambda a, p, t, i: identities.remove_unused(a, p, t, i.identity)),
     "onboarding.create_link": (Action.SHARE_ONBOARDING,
         lambda a, p, t, i: onboarding.create_link(a, p, t, i.identity)),
     "onboarding.revoke_link": (Action.SHARE_ONBOARDING,
         lambda a, p, t, i: onboarding.revoke_link(a, p, t, i.link)),
     "senders.verify_now": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.verify_now(a, p, t, i.sender)),
-    "senders.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: senders.remove(a, p, t, i.sender)),
+    "senders.removal.remove": (Action.REMOVE_SENDER, lambda a, p, t, i: senders.remove(a, p, t, i.sender)),
     "suppressions.release": (Action.RELEASE_SUPPRESSION,
         lambda a, p, t, i: suppressions.release(a, p, t, i.address, "asked")),
     "drift.check": (Action.REPAIR_TENANT, lambda a, p, t, i: drift.check(a, p, t)),
@@ -179,9 +189,11 @@ ALL_OF_TENANT = OF_TENANT | REFUSED_ONLY
 # Their own tenant's id with another tenant's row.
 WITH_ROWS = [
     "campaigns.create", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel",
-    "campaigns.status", "campaigns.list_messages", "identities.verify_now", "identities.remove",
+    "campaigns.status", "campaigns.list_messages", "identities.checks.verify_now",
+    "identities.removal.remove", "identities.set_mail_from", "senders.findings", "senders.removal.restore",
     "onboarding.create_link", "onboarding.revoke_link",
-    "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now", "senders.remove",
+    "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now",
+    "senders.removal.remove",
     "sending.send", "suppressions.release", "templates.get_content",
 ]  # fmt: skip
 

@@ -143,13 +143,13 @@ def test_a_sender_goes_from_address_to_verified(call: Call, run: Run, simulator:
     call("senders", "add", "acme", NEWS, "--name", "Acme News")
 
     records = call("senders", "records", "acme", NEWS)
-    assert {"type", "name", "value", "purpose", "required"} == set(records[0])
+    assert {"type", "name", "value", "purpose", "required"} <= set(records[0])
     simulator.call("PUT", "/_sim/dns", records)
 
     assert call("senders", "verify", "acme", NEWS)["verified_for_sending"]
     assert call("senders", "default", "acme", NEWS)["is_default"]
     assert [sender["address"] for sender in call("senders", "list", "acme")] == [NEWS]
-    call("senders", "remove", "acme", NEWS)
+    call("senders", "delete", "acme", NEWS)
     assert call("senders", "list", "acme") == []
 
 

@@ -1,0 +1,89 @@
+"""At SES: an identity made, looked at, begun again. Calls out, stores nothing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from core import dns
+from core.app import App
+from core.db.models import Identity, Tenant
+from core.db.states import VerificationStatus
+from core.dns import Finding
+from core.errors import Conflict, ProviderError
+from core.identities.records import DOMAIN, all_found
+from core.providers.base import IdentityState
+
+MAIL_FROM_NAMES = ("bounce", "mail-from", "ses-bounce")
+MAIL_FROM_OFF = "OFF"  # somebody chose amazonses.com: none is set by itself
+NO_TOKEN = ""  # the credentials may not ask for one
+
+logger = logging.getLogger(__name__)
+
+
+def create(app: App, tenant: Tenant, region: str, name: str) -> IdentityState:
+    if tenant.configuration_set is None:
+        raise Conflict(f"{tenant.name} is not complete in SES. Repair the tenant first.")
+    provider = app.providers.email(region)
+    state = provider.create_identity(name, tenant.configuration_set)
+    provider.associate(tenant.slug, provider.identity_arn(name))
+    return state
+
+
+def token(app: App, region: str, identity: Identity) -> str | None:
+    """The one that is known, or else asked for; None where SES cannot tell now."""
+    if identity.type != DOMAIN or identity.verification_token is not None:
+        return identity.verification_token
+    try:
+        return app.providers.email(region).verification_token(identity.name) or NO_TOKEN
+    except ProviderError as e:
+        logger.warning("no verification token for %s yet: %s", identity.name, e)
+        return None
+
+
+def with_mail_from(app: App, region: str, identity: Identity, state: IdentityState) -> IdentityState:
+    """The state with a MAIL FROM domain that was free in DNS, when the identity has none and nobody chose so.
+    Nothing depends on it: where SES or DNS fails, the next check tries again."""
+    if identity.type != DOMAIN or state.mail_from_domain or identity.mail_from_status == MAIL_FROM_OFF:
+        return state
+    resolver = dns.Resolver(app.settings.dns_servers)
+    names = (f"{label}.{identity.name}" for label in MAIL_FROM_NAMES)
+    free = next((name for name in names if dns.mail_from_taken(name, resolver) is None), None)
+    if free is None:
+        return state
+    try:
+        app.providers.email(region).set_mail_from(identity.name, free)
+    except ProviderError as e:
+        logger.warning("no MAIL FROM domain for %s yet: %s", identity.name, e)
+        return state
+    return replace(state, mail_from_domain=free, mail_from_status=VerificationStatus.PENDING)
+
+
+def begun_again(
+    app: App, region: str, name: str, state: IdentityState, findings: list[Finding]
+) -> IdentityState:
+    """SES looks for records for 72 hours and then gives up, for good. When they are right by now it is asked
+    to look again, and its new state comes back; otherwise the one that was given."""
+    provider = app.providers.email(region)
+    lost_dkim, lost_mail_from = _given_up(state, findings)
+    if not lost_dkim and not lost_mail_from:
+        return state
+    try:
+        if lost_dkim:
+            provider.restart_verification(name)
+        if lost_mail_from:
+            provider.set_mail_from(name, state.mail_from_domain)
+        return provider.get_identity(name)
+    except ProviderError as e:
+        logger.warning("SES was not asked to look at %s again: %s", name, e)
+        return state
+
+
+def _given_up(state: IdentityState, findings: list[Finding]) -> tuple[bool, bool]:
+    """Whether SES has given up DKIM, or MAIL FROM, whose records are right now."""
+    failed = VerificationStatus.FAILED
+    own = [finding for finding in findings if finding.record.name == state.mail_from_domain]
+    return (
+        state.dkim_status == failed and all_found(findings, required=True),
+        state.mail_from_status == failed and all_found(own, required=False),
+    )

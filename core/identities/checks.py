@@ -1,0 +1,210 @@
+"""Checks: SES and DNS asked about an identity, by a person or by the clock, through one function."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, update
+from sqlalchemy.orm import Session
+
+from core import accounts, audit, dns, tenants
+from core.access import SYSTEM, Action, Actor
+from core.app import App
+from core.db.conflicts import one_wins
+from core.db.models import Identity, Tenant
+from core.db.states import VerificationStatus
+from core.dns import Finding
+from core.errors import Conflict, PostyardError, ProviderError
+from core.identities import at_ses
+from core.identities.breaks import Standing, follow
+from core.identities.records import DOMAIN, records
+from core.identities.rows import get_identity, live
+from core.providers.base import IdentityState
+
+COOLDOWN_SECONDS = 30
+VERIFIED_EVERY = timedelta(days=1)
+# SES answers about one question a second: what is due is taken in batches, and the rest in a later run.
+BATCH = 10
+BATCHES_A_RUN = 5
+BETWEEN_BATCHES_SECONDS = 2.0
+NO_NEW_BATCH_AFTER_SECONDS = 90.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An identity as it was when the check began, and whom to ask about it."""
+
+    identity: Identity  # a copy: what is learned goes here first
+    before: Standing
+    status_before: str
+    tenant: Tenant
+    region: str
+
+
+def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Identity:
+    """Ask SES and the domain's DNS and keep what they say: the one function behind button, job, command line
+    and onboarding page. Conflict within COOLDOWN_SECONDS of the last time, whoever asked then."""
+    actor.must(Action.MANAGE_SENDERS, tenant_id)
+    check = _begin(app, tenant_id, identity_id)
+    try:
+        findings = _look(app, check)
+    except ProviderError as e:
+        _keep_failure(app, check, str(e))
+        raise
+    return _keep(app, actor, check, findings)
+
+
+def refresh_due(app: App) -> str:
+    """Job: check what is pending or broken each verify_every_hours, and what is verified each day."""
+    started = app.clock.monotonic()
+    with app.db.read() as session:
+        due = _due(session, app.now(), timedelta(hours=app.settings.verify_every_hours))
+    checked = 0
+    for number, batch in enumerate(_batches(due)):
+        if app.clock.monotonic() - started > NO_NEW_BATCH_AFTER_SECONDS:
+            break
+        if number:
+            app.clock.sleep(BETWEEN_BATCHES_SECONDS)
+        with ThreadPoolExecutor(BATCH) as pool:
+            checked += sum(pool.map(lambda identity: _refresh(app, identity), batch))
+    return f"Checked {checked} of {len(due)} identities."
+
+
+def note(identity: Identity, state: IdentityState, at: datetime) -> None:
+    """What SES said of it."""
+    if state.verified_for_sending and not identity.verified_for_sending:
+        identity.verified_at = at
+    identity.verification_status = state.verification_status
+    identity.verified_for_sending = state.verified_for_sending
+    identity.dkim_status = state.dkim_status
+    identity.dkim_tokens = list(state.dkim_tokens)
+    identity.signing_hosted_zone = state.signing_hosted_zone
+    identity.mail_from_domain = state.mail_from_domain
+    if state.mail_from_domain or identity.mail_from_status != at_ses.MAIL_FROM_OFF:
+        identity.mail_from_status = state.mail_from_status
+    identity.error_type = state.error_type
+    identity.verification_info = dict(state.verification_info)
+    identity.error_detail = None
+
+
+def _begin(app: App, tenant_id: int, identity_id: int) -> Check:
+    """Of several at once one gets past here."""
+    now = app.now()
+    cooldown = timedelta(seconds=COOLDOWN_SECONDS)
+    with app.db.begin() as session:
+        begun = session.execute(
+            update(Identity)
+            .where(Identity.id == identity_id, Identity.tenant_id == tenant_id)
+            .where(
+                or_(
+                    Identity.checked_at.is_(None),
+                    Identity.checked_at <= now - cooldown,
+                    Identity.checked_at >= now + cooldown,  # written while a clock was wrong
+                )
+            )
+            .values(checked_at=now, version=Identity.version + 1)
+            .returning(Identity.id)
+        ).first()
+        identity = get_identity(session, tenant_id, identity_id)
+        if begun is None:
+            raise Conflict(_too_soon(identity, now))
+        tenant = tenants.get_tenant(session, tenant_id)
+        region = accounts.get_account(session, tenant.account_id).region
+        return Check(identity, Standing.of(identity), identity.verification_status, tenant, region)
+
+
+def _too_soon(identity: Identity, now: datetime) -> str:
+    since = abs((now - identity.checked_at).total_seconds()) if identity.checked_at else 0.0
+    wait = max(1, math.ceil(COOLDOWN_SECONDS - since))
+    return f"{identity.name} was checked a moment ago. Try again in {wait} seconds."
+
+
+def _look(app: App, check: Check) -> list[Finding]:
+    """Everything SES and DNS say now, noted in the check's copy of the identity."""
+    identity, region = check.identity, check.region
+    state = app.providers.email(region).find_identity(identity.name) or _made_again(app, check)
+    identity.verification_token = at_ses.token(app, region, identity)
+    state = at_ses.with_mail_from(app, region, identity, state)
+    note(identity, state, app.now())
+    wanted = records(identity, region)
+    if not wanted:
+        return []
+    findings = dns.diagnose(identity.name, wanted, dns.Resolver(app.settings.dns_servers))
+    note(identity, at_ses.begun_again(app, region, identity.name, state, findings), app.now())
+    return findings
+
+
+def _made_again(app: App, check: Check) -> IdentityState:
+    """Somebody removed it in SES, and it is still wanted here: not when that somebody was Postyard."""
+    with app.db.read() as session:
+        now = get_identity(session, check.identity.tenant_id, check.identity.id)
+    if now.version != check.identity.version:
+        raise Conflict(f"Somebody else changed {now.name} just now. Look again.")
+    return at_ses.create(app, check.tenant, check.region, now.name)
+
+
+def _keep(app: App, actor: Actor, check: Check, findings: list[Finding]) -> Identity:
+    with one_wins(check.identity.name), app.db.begin() as session:
+        # Where it was changed since the check began (removed, another MAIL FROM), its version tells.
+        identity = session.merge(check.identity)
+        identity.dns_findings = [finding.as_json() for finding in findings]
+        follow(session, identity, check.before, findings, app.now())
+        _record(session, actor, check, identity, app.now())
+    return identity
+
+
+def _record(session: Session, actor: Actor, check: Check, identity: Identity, at: datetime) -> None:
+    before, after = check.status_before, identity.verification_status
+    logger.info("identity %s of %s: %s -> %s", identity.name, check.tenant.slug, before, after)
+    if actor is SYSTEM and Standing.of(identity) == check.before and before == after:
+        return  # the clock looked and nothing had changed
+    audit.record(
+        session,
+        actor,
+        "verify identity",
+        identity.name,
+        at=at,
+        tenant_id=identity.tenant_id,
+        before=before,
+        after=after,
+    )
+
+
+def _keep_failure(app: App, check: Check, why: str) -> None:
+    with app.db.begin() as session:
+        session.execute(update(Identity).where(Identity.id == check.identity.id).values(error_detail=why))
+
+
+def _due(session: Session, at: datetime, pending_every: timedelta) -> list[Identity]:
+    last = func.coalesce(Identity.checked_at, Identity.created_at)
+    unfinished = or_(
+        ~Identity.verified_for_sending,
+        Identity.broken_at.is_not(None),
+        and_(Identity.type == DOMAIN, Identity.dkim_status != VerificationStatus.SUCCESS),
+    )
+    query = live().where(
+        Identity.verification_status != VerificationStatus.NOT_STARTED,
+        or_(last < at - VERIFIED_EVERY, and_(unfinished, last < at - pending_every)),
+    )
+    return list(session.scalars(query.order_by(last, Identity.id).limit(BATCH * BATCHES_A_RUN)))
+
+
+def _batches(due: list[Identity]) -> Iterator[list[Identity]]:
+    for first in range(0, len(due), BATCH):
+        yield due[first : first + BATCH]
+
+
+def _refresh(app: App, due: Identity) -> bool:
+    try:
+        verify_now(app, SYSTEM, due.tenant_id, due.id)
+    except PostyardError as e:
+        logger.warning("identity %s was not checked: %s", due.name, e)
+        return False
+    return True

@@ -1,0 +1,123 @@
+"""Removal: an identity out of SES, and its name free for whoever adds it next."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session
+
+from core import accounts, audit, tenants
+from core.access import SYSTEM, Action, Actor
+from core.app import App
+from core.db.conflicts import one_wins
+from core.db.models import Identity, Sender
+from core.db.states import VerificationStatus
+from core.errors import Conflict, PostyardError
+from core.identities import breaks
+from core.identities.rows import (
+    GRACE,
+    get_identity,
+    live,
+    live_senders,
+    lock_identity,
+    refuse_while_used,
+    wanted,
+)
+
+AT_ONCE = 10  # SES answers about one such request a second, and each removal takes two
+
+logger = logging.getLogger(__name__)
+
+
+def remove(app: App, actor: Actor, tenant_id: int, identity_id: int) -> None:
+    """Out of SES and out of here, with the senders that could still be restored. Conflict while a sender or a
+    campaign that goes on uses it; where SES fails, the same call again goes on."""
+    actor.must(Action.REMOVE_SENDER, tenant_id)
+    with app.db.read() as session:
+        name = get_identity(session, tenant_id, identity_id).name
+    withdraw(app, tenant_id, identity_id, with_restorable=True)
+    with one_wins(name), app.db.begin() as session:
+        mark_removed(session, actor, tenant_id, identity_id, app.now())
+
+
+def remove_unused(app: App, actor: Actor, tenant_id: int, identity_id: int) -> bool:
+    """The same for an identity that no sender needs, not even a deleted one in its grace; False when one does
+    or it is gone already."""
+    actor.must(Action.REMOVE_SENDER, tenant_id)
+    with app.db.read() as session:
+        query = live().where(Identity.tenant_id == tenant_id, Identity.id == identity_id)
+        if session.scalar(query.where(_unused(app.now()))) is None:
+            return False
+    withdraw(app, tenant_id, identity_id)
+    with one_wins("the identity"), app.db.begin() as session:
+        return mark_removed(session, actor, tenant_id, identity_id, app.now())
+
+
+def remove_unused_due(app: App) -> str:
+    """Job: identities whose last sender is gone for good, and those that never had one for as long."""
+    with app.db.read() as session:
+        had_one = exists().where(Sender.identity_id == Identity.id)
+        query = live().where(_unused(app.now()), or_(had_one, Identity.created_at < app.now() - GRACE))
+        unused = list(session.scalars(query.order_by(Identity.id).limit(AT_ONCE)))
+    removed = sum(_try_to_remove(app, identity) for identity in unused)
+    return f"Removed {removed} of {len(unused)} unused domains from SES."
+
+
+def withdraw(app: App, tenant_id: int, identity_id: int, *, with_restorable: bool = False) -> None:
+    """Nothing is sent from it any more, here first and then in SES, so that `mark_removed` may follow. Where
+    SES fails it stays, as if it had never been begun: adding a sender, or a check, begins it anew. Conflict
+    while it has senders; `with_restorable`: not for the sake of deleted ones."""
+    with one_wins("the identity"), app.db.begin() as session:
+        identity = lock_identity(session, tenant_id, identity_id)
+        if senders := _in_the_way(session, tenant_id, identity_id, app.now(), with_restorable):
+            listed = ", ".join(sender.address for sender in senders)
+            raise Conflict(f"{identity.name} has senders: {listed}. Delete them first.")
+        refuse_while_used(session, tenant_id, identity.name, Sender.identity_id == identity_id)
+        _begin_anew(session, identity, app.now())
+        tenant = tenants.get_tenant(session, tenant_id)
+        region = accounts.get_account(session, tenant.account_id).region
+    app.providers.email(region).delete_identity(identity.name, tenant.slug)
+
+
+def mark_removed(session: Session, actor: Actor, tenant_id: int, identity_id: int, at: datetime) -> bool:
+    """Give the name free. False, and it is kept, when somebody added a sender meanwhile: their check makes it
+    anew in SES."""
+    identity = lock_identity(session, tenant_id, identity_id)
+    if live_senders(session, tenant_id, identity_id):
+        return False
+    identity.removed_at = at
+    audit.record(session, actor, "remove identity", identity.name, at=at, tenant_id=tenant_id)
+    return True
+
+
+def _in_the_way(
+    session: Session, tenant_id: int, identity_id: int, at: datetime, with_restorable: bool
+) -> list[Sender]:
+    if with_restorable:
+        return live_senders(session, tenant_id, identity_id)
+    query = select(Sender).where(Sender.tenant_id == tenant_id, Sender.identity_id == identity_id)
+    return list(session.scalars(query.where(wanted(at)).order_by(Sender.address)))
+
+
+def _unused(at: datetime) -> ColumnElement[bool]:
+    return ~exists().where(Sender.identity_id == Identity.id, wanted(at))
+
+
+def _begin_anew(session: Session, identity: Identity, at: datetime) -> None:
+    breaks.forget(session, identity, at)
+    identity.verification_status = identity.dkim_status = VerificationStatus.NOT_STARTED
+    identity.verified_for_sending = False
+    identity.dkim_tokens, identity.dns_findings = [], []
+    identity.verification_token = identity.mail_from_domain = identity.mail_from_status = None
+    identity.error_type = identity.error_detail = identity.checked_at = None
+    identity.verification_info = {}
+
+
+def _try_to_remove(app: App, identity: Identity) -> bool:
+    try:
+        return remove_unused(app, SYSTEM, identity.tenant_id, identity.id)
+    except PostyardError as e:
+        logger.warning("identity %s was not removed and will be tried again: %s", identity.name, e)
+        return False

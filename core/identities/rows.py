@@ -1,0 +1,108 @@
+"""Rows: identities and what refers to them, within somebody's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import Session
+
+from core.db.models import Campaign, Identity, Message, Sender
+from core.db.states import CampaignStatus, MessageStatus
+from core.errors import Conflict, NotFound
+from core.identities.names import domain_of, look_alike
+
+GRACE = timedelta(days=7)  # so long a deleted sender can be restored, and its identity stays
+ACTIVE_CAMPAIGNS = (
+    CampaignStatus.SENDING,
+    CampaignStatus.SCHEDULED,
+    CampaignStatus.PAUSED,
+    CampaignStatus.HOLDING,
+)
+
+
+def live() -> Select[Identity]:
+    return select(Identity).where(Identity.removed_at.is_(None))
+
+
+def get_identity(session: Session, tenant_id: int, identity_id: int) -> Identity:
+    return _the(session, live().where(Identity.tenant_id == tenant_id, Identity.id == identity_id))
+
+
+def lock_identity(session: Session, tenant_id: int, identity_id: int) -> Identity:
+    """Nobody adds a sender to it or removes it until the transaction ends."""
+    query = live().where(Identity.tenant_id == tenant_id, Identity.id == identity_id)
+    return _the(session, query.with_for_update())
+
+
+def find_by_name(session: Session, tenant_id: int, name: str) -> Identity | None:
+    return session.scalar(live().where(Identity.tenant_id == tenant_id, Identity.name == name))
+
+
+def live_senders(session: Session, tenant_id: int, identity_id: int) -> list[Sender]:
+    query = select(Sender).where(
+        Sender.tenant_id == tenant_id, Sender.identity_id == identity_id, Sender.deleted_at.is_(None)
+    )
+    return list(session.scalars(query.order_by(Sender.address)))
+
+
+def restorable(at: datetime) -> ColumnElement[bool]:
+    """Of a sender: deleted, and still within its grace."""
+    return and_(Sender.removed_at.is_(None), Sender.deleted_at > at - GRACE)
+
+
+def wanted(at: datetime) -> ColumnElement[bool]:
+    """Of a sender: it needs its identity, now or when it is restored."""
+    return or_(Sender.deleted_at.is_(None), restorable(at))
+
+
+def refuse_anothers(session: Session, tenant_id: int, name: str) -> None:
+    """Conflict for another tenant's domain, and for one that could be taken for theirs. SES lets a verified
+    domain send for everything below it, so a verified domain above counts as well; one that is only asked for
+    does not, or whoever asks for a big provider's domain would keep all its customers out."""
+    domain = domain_of(name)
+    labels = domain.split(".")
+    above = [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
+    taken = or_(
+        Identity.name.in_([name, domain]),
+        and_(Identity.name.in_(above), Identity.verified_for_sending),
+    )
+    others = live().where(Identity.tenant_id != tenant_id)
+    if session.scalar(others.where(taken).limit(1)) is not None:
+        raise Conflict(
+            f"{name} cannot be added: the domain is in use here already. Ask an administrator if it is yours."
+        )
+    known = session.scalars(others.with_only_columns(Identity.name))
+    if any(look_alike(domain, domain_of(other)) for other in known):
+        raise Conflict(
+            f"{name} cannot be added: it looks almost like a domain that is in use here already. "
+            "Check how it is written, and ask an administrator if it is yours."
+        )
+
+
+def refuse_while_used(session: Session, tenant_id: int, what: str, of: ColumnElement[bool]) -> None:
+    """Conflict while a campaign that goes on, or may go on, sends from one of the senders `of` selects, or a
+    single message of theirs still waits."""
+    name = session.scalar(
+        select(Campaign.name)
+        .join(Sender, Campaign.sender_id == Sender.id)
+        .where(Campaign.tenant_id == tenant_id, Campaign.status.in_(ACTIVE_CAMPAIGNS), of)
+        .limit(1)
+    )
+    if name is not None:
+        raise Conflict(f'Campaign "{name}" uses {what}. Cancel it or wait until it is sent.')
+    waiting = (
+        select(Message.id)
+        .join(Sender, Message.sender_id == Sender.id)
+        .where(Message.campaign_id.is_(None), Message.status == MessageStatus.PENDING)
+        .where(Message.tenant_id == tenant_id, of)
+        .limit(1)
+    )
+    if session.scalar(waiting) is not None:
+        raise Conflict(f"A message from {what} still waits to be sent. Remove it after that.")
+
+
+def _the(session: Session, query: Select[Identity]) -> Identity:
+    if identity := session.scalar(query):
+        return identity
+    raise NotFound("There is no such identity.")

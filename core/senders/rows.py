@@ -1,0 +1,90 @@
+"""Rows: senders and what holds between them, within somebody's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import identities
+from core.db.models import Identity, Sender, Tenant
+from core.errors import Conflict, InputError, NotFound
+
+MAX_PENDING = 5
+NO_SENDER = "There is no such sender."
+
+
+@dataclass(frozen=True, slots=True)
+class SenderView:
+    """`restorable_until`: of a deleted one."""
+
+    sender: Sender
+    identity: Identity
+    restorable_until: datetime | None = None
+
+
+def get_sender(session: Session, tenant_id: int, sender_id: int) -> Sender:
+    query = select(Sender).where(
+        Sender.tenant_id == tenant_id, Sender.id == sender_id, Sender.deleted_at.is_(None)
+    )
+    if sender := session.scalar(query):
+        return sender
+    raise NotFound(NO_SENDER)
+
+
+def get_as_seen(session: Session, tenant_id: int, sender_id: int, version: int | None) -> Sender:
+    """A sender, deleted or not, or Conflict when it is no longer as somebody saw it; `version` None: they did
+    not look."""
+    sender = session.scalar(select(Sender).where(Sender.tenant_id == tenant_id, Sender.id == sender_id))
+    if sender is not None and version not in (None, sender.version):
+        raise Conflict(f"{sender.address} was changed by somebody else meanwhile. Look again.")
+    if sender is None or sender.removed_at is not None:
+        raise NotFound(NO_SENDER)
+    return sender
+
+
+def find_by_address(session: Session, tenant_id: int, address: str) -> Sender | None:
+    query = select(Sender).where(
+        Sender.tenant_id == tenant_id,
+        Sender.address == address.strip().lower(),
+        Sender.deleted_at.is_(None),
+    )
+    return session.scalar(query)
+
+
+def find_deleted(session: Session, tenant_id: int, address: str, at: datetime) -> Sender | None:
+    """The one that was deleted last and can be restored."""
+    query = select(Sender).where(
+        Sender.tenant_id == tenant_id, Sender.address == address, identities.restorable(at)
+    )
+    return session.scalar(query.order_by(Sender.deleted_at.desc(), Sender.id.desc()).limit(1))
+
+
+def lock_tenant(session: Session, tenant_id: int) -> None:
+    """Its senders are counted and added by one transaction at a time."""
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+
+
+def refuse_known(session: Session, tenant_id: int, address: str) -> None:
+    if find_by_address(session, tenant_id, address):
+        raise InputError(f"Sender already exists: {address}", field="address")
+
+
+def refuse_sixth_pending(session: Session, tenant_id: int, identity: Identity | None) -> None:
+    """`identity`: of the sender that is to come, where it exists."""
+    if identity is not None and identity.verified_for_sending:
+        return
+    pending = (
+        select(func.count())
+        .select_from(Sender)
+        .join(Identity, Identity.id == Sender.identity_id)
+        .where(Sender.tenant_id == tenant_id, Sender.deleted_at.is_(None))
+        .where(~Identity.verified_for_sending, Identity.broken_at.is_(None))
+    )
+    if (session.scalar(pending) or 0) >= MAX_PENDING:
+        raise InputError(
+            f"{MAX_PENDING} senders wait to be verified already. Verify one of them, or delete it first.",
+            field="address",
+        )
