@@ -113,6 +113,10 @@ class Cast:
 
 @pytest.fixture
 def cast(simulator: Simulator, app: App, root: Actor) -> Cast:
+    return make_cast(app, root)
+
+
+def make_cast(app: App, root: Actor) -> Cast:
     acme = tenants.create(app, root, slug="acme", name="Acme Retail")
     globex = tenants.create(app, root, slug="globex", name="Globex")
     return Cast(

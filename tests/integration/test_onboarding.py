@@ -116,6 +116,7 @@ def remove_domain(app: App, identity_id: int) -> None:
         session.execute(update(Identity).where(Identity.id == identity_id).values(removed_at=app.now()))
 
 
+@sqlite_alone
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_link_that_ended_is_as_one_that_never_was(
     app: App, cast: Cast, clock: HandClock, identity_id: int, ending: str
