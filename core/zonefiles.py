@@ -37,8 +37,8 @@ class Entry:
 
 
 def bind(domain: str, findings: Sequence[Finding]) -> str:
-    """Lines to append to the zone's file, or to import: both only add. What must be changed is a remark, because
-    a second SPF record undoes the first and a second CNAME keeps a zone from loading."""
+    """Lines to append to the zone's file, or to import: both only add. What must be changed is a remark,
+    because a second SPF record undoes the first and a second CNAME keeps a zone from loading."""
     return _zone_file(f"; Records of {domain} {CONTEXT}.", findings, tags={})
 
 
