@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
 import core.senders
-from core import identities, tenants
+from core import identities, tenants, zonefiles
 from core.access import Actor
 from core.app import App
 from core.cli.operation import Answer, operation, table
 from core.db.models import Identity, Sender
-from core.dns import DnsRecord
+from core.dns import DnsRecord, Finding, Kind
 from core.senders import Removed
+
+EXPORTS: dict[str, Callable[[str, Sequence[Finding]], str]] = {
+    "bind": zonefiles.bind,
+    "route53": zonefiles.route53,
+    "cloudflare": zonefiles.cloudflare,
+}
 
 
 @click.group()
@@ -56,12 +62,24 @@ def list_(app: App, actor: Actor, tenant: str) -> Answer:
 @senders.command("records")
 @click.argument("tenant")
 @click.argument("address")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["table", *EXPORTS]),
+    default="table",
+    show_default=True,
+    help="As a zone file, Route 53's change batch or Cloudflare's import: what the last check missed.",
+)
 @operation
-def records(app: App, actor: Actor, tenant: str, address: str) -> Answer:
+def records(app: App, actor: Actor, tenant: str, address: str, shape: str) -> Answer:
     """The DNS records that verify the sender's domain."""
     tenant_id, sender = _sender(app, actor, tenant, address)
-    found = core.senders.records(app, actor, tenant_id, sender.id)
-    return Answer([record.as_json() for record in found], _records_table(found))
+    found = core.senders.findings(app, actor, tenant_id, sender.id)
+    if shape == "table":
+        value = [{**finding.record.as_json(), **finding.as_json()} for finding in found]
+        return Answer(value, _findings_table(found))
+    exported = EXPORTS[shape](sender.address.rpartition("@")[2], found)
+    return Answer({"format": shape, "content": exported}, exported.rstrip("\n"))
 
 
 @senders.command("verify")
@@ -163,8 +181,21 @@ def _told(removed: Removed, tenant: str, *, at_once: bool) -> str:
 
 
 def _records_table(records: Sequence[DnsRecord]) -> str:
-    rows = [(r.type, r.name, r.value, "required" if r.required else "recommended") for r in records]
-    return table(("TYPE", "NAME", "VALUE", ""), rows)
+    return table(("TYPE", "NAME", "VALUE"), [(r.type, r.name, r.value) for r in records])
+
+
+def _findings_table(found: Sequence[Finding]) -> str:
+    rows = [
+        (f.record.type, f.record.name, f.record.value, _need(f.record), f.mistake or f.verdict.value)
+        for f in found
+    ]
+    return table(("TYPE", "NAME", "VALUE", "", "LAST CHECK"), rows)
+
+
+def _need(record: DnsRecord) -> str:
+    if record.required:
+        return "required"
+    return "optional" if record.kind is Kind.OWNERSHIP else "recommended"
 
 
 def _day(at: datetime | None) -> str:
@@ -183,7 +214,15 @@ def _star(sender: Sender) -> str:
 def _verdict(identity: Identity, records_command: str) -> str:
     if identity.verified_for_sending:
         return f"{identity.name} is verified."
-    return f"{identity.name} is {identity.verification_status}. DNS needs what this prints: {records_command}"
+    lines = [
+        f"{identity.name} is {identity.verification_status}. DNS needs what this prints: {records_command}"
+    ]
+    lines += [
+        f"  {finding['type']} {finding['name']}: {finding['advice']}"
+        for finding in identity.dns_findings
+        if finding.get("advice")
+    ]
+    return "\n".join(lines)
 
 
 def as_json(sender: Sender, identity: Identity | None = None) -> dict[str, Any]:

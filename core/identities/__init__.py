@@ -95,7 +95,7 @@ def set_mail_from(app: App, actor: Actor, tenant_id: int, identity_id: int, doma
         account_id = tenants.get_tenant(session, tenant_id).account_id
         region = accounts.get_account(session, account_id).region
     if domain and (why := dns.mail_from_taken(domain, dns.Resolver(app.settings.dns_servers))):
-        raise InputError(f"{domain} cannot be used: {why} Choose another name.", field="mail_from")
+        raise InputError(why, field="mail_from")
     app.providers.email(region).set_mail_from(before.name, domain)
     with one_wins(before.name), app.db.begin() as session:
         identity = session.merge(before)
