@@ -19,13 +19,12 @@ from sqlalchemy.orm import Session
 from core import alerts, audit, tenants
 from core.access import Action, Actor
 from core.app import App
-from core.db.conflicts import one_wins
 from core.db.models import Identity, Tenant, TenantResource
 from core.db.states import ResourceState, VerificationStatus
 from core.errors import NotFound, ProviderError
 from core.identities.breaks import Standing, follow
 from core.identities.checks import note
-from core.identities.rows import get_identity
+from core.identities.rows import lock_identity
 from core.providers.base import IdentityState
 from core.tenants import DONE, Found, Place, Seen, Thing, different, missing
 
@@ -267,8 +266,8 @@ def _mend(app: App, actor: Actor, place: Place, identity: Identity, wrong: Colle
 def _keep_identity(
     app: App, actor: Actor, mended: Identity, state: IdentityState | None, wrong: Collection[str]
 ) -> None:
-    with one_wins(mended.name), app.db.begin() as session:
-        identity = get_identity(session, mended.tenant_id, mended.id)
+    with app.db.begin() as session:
+        identity = lock_identity(session, mended.tenant_id, mended.id)
         if state is not None:
             before = Standing.of(identity)
             note(identity, state, app.now())

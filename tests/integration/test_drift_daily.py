@@ -1,0 +1,187 @@
+"""Drift: who may look and mend, what the daily job does, and several at once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from core import drift, senders, tenants
+from core.access import Actor
+from core.app import App
+from core.db.models import Alert
+from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
+from tests.conftest import Cast
+from tests.in_aws import aws, counts
+from tests.simulators import Simulator
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+class Later:
+    """The system's clock, so much ahead."""
+
+    def __init__(self, app: App, **ahead: float) -> None:
+        self._clock, self._ahead = app.clock, timedelta(**ahead)
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
+
+def later(app: App, **ahead: float) -> App:
+    return replace(app, clock=Later(app, **ahead))
+
+
+def alerts(app: App) -> list[Alert]:
+    with app.db.read() as session:
+        return list(session.scalars(select(Alert).order_by(Alert.id)))
+
+
+def lose_destination(app: App, slug: str) -> None:
+    aws("sesv2", app).delete_configuration_set_event_destination(
+        ConfigurationSetName=f"postyard-{slug}", EventDestinationName="postyard"
+    )
+
+
+def test_everybody_sees_their_own_tenants_things_and_staff_look_and_mend(
+    app: App, cast: Cast, alice: Actor
+) -> None:
+    for actor in (alice, cast.bob, cast.carol):
+        assert len(drift.resources(app, actor, cast.acme.id)) == 8
+        assert drift.differences(app, actor, cast.acme.id) == []
+    assert {row.state for row in drift.check(app, alice, cast.acme.id)} == {"done"}
+    for use_case in (drift.check, drift.repair):
+        for actor in (cast.bob, cast.carol):
+            with pytest.raises(PermissionDenied):
+                use_case(app, actor, cast.acme.id)
+
+
+def test_another_tenants_and_none_are_not_told_apart(app: App, cast: Cast, root: Actor) -> None:
+    for use_case in (drift.resources, drift.differences, drift.check, drift.repair):
+        for actor, tenant_id in ((cast.charlie, cast.acme.id), (root, 999)):
+            with pytest.raises(NotFound, match=r"^There is no such tenant\.$"):
+                use_case(app, actor, tenant_id)
+
+
+@on_sqlite
+def test_each_tenant_is_looked_at_once_a_day_and_told_of_once(app: App, cast: Cast) -> None:
+    lose_destination(app, "acme")
+    assert drift.check_due(app) == "Compared 0 of 0 tenants with what AWS has."
+    tomorrow = later(app, hours=25)
+    assert drift.check_due(tomorrow) == "Compared 2 of 2 tenants with what AWS has."
+    assert drift.check_due(tomorrow) == "Compared 0 of 0 tenants with what AWS has."
+    drift.check_due(later(app, hours=50))
+    [alert] = alerts(app)
+    assert (alert.tenant_id, alert.kind, alert.cleared_at) == (cast.acme.id, "drift", None)
+    assert alert.sentence == (
+        "AWS does not have what Acme Retail needs: event destination. Open its set-up and repair it."
+    )
+
+
+@on_sqlite
+def test_what_heals_by_itself_is_noticed(app: App, cast: Cast, alice: Actor) -> None:
+    lose_destination(app, "acme")
+    drift.check(app, alice, cast.acme.id)
+    tenants.repair(app, alice, cast.acme.id)
+    drift.check_due(later(app, hours=25))
+    [alert] = alerts(app)
+    assert alert.cleared_at is not None
+    lose_destination(app, "acme")
+    drift.check(app, alice, cast.acme.id)
+    assert [alert.cleared_at is None for alert in alerts(app)] == [False, True]
+
+
+@on_sqlite
+def test_a_run_takes_few_tenants_and_the_longest_unseen_first(app: App, cast: Cast, alice: Actor) -> None:
+    for number in range(4):
+        tenants.create(app, alice, slug=f"more-{number}", name=f"More {number}")
+    tomorrow = later(app, hours=25)
+    drift.check(app, alice, cast.acme.id)
+    assert drift.check_due(later(app, hours=24.5)) == "Compared 5 of 5 tenants with what AWS has."
+    checked_at = tenants.get_by_slug(app, alice, "acme").drift_checked_at
+    assert checked_at is not None
+    assert checked_at < app.now()
+    assert drift.check_due(tomorrow) == "Compared 1 of 1 tenants with what AWS has."
+
+
+@on_sqlite
+def test_while_aws_does_not_answer_the_job_ends_and_comes_again(
+    app: App, simulator: Simulator, cast: Cast
+) -> None:
+    tomorrow = later(app, hours=25)
+    simulator.faults({"kind": "error", "operation": "GetQueueUrl", "status": 500, "times": 0})
+    assert drift.check_due(tomorrow) == "Compared 0 of 2 tenants with what AWS has."
+    assert {row.state for row in drift.resources(app, cast.bob, cast.acme.id)} == {"unknown"}
+    assert alerts(app) == []
+    simulator.faults()
+    assert drift.check_due(tomorrow) == "Compared 2 of 2 tenants with what AWS has."
+    assert drift.differences(app, cast.bob, cast.acme.id) == []
+
+
+@on_sqlite
+def test_a_half_made_tenant_shows_what_is_missing_and_is_completed_by_repair(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    simulator.faults({"kind": "error", "operation": "CreateTopic", "status": 403, "times": 0, "code": "No"})
+    with pytest.raises(ProviderError):
+        tenants.create(app, alice, slug="acme", name="Acme")
+    acme = tenants.get_by_slug(app, alice, "acme")
+    assert [(row.key, row.state) for row in drift.differences(app, alice, acme.id)] == [
+        ("SNS topic", "failed"),
+        ("event destination", "missing"),
+        ("association", "missing"),
+    ]
+    assert drift.check_due(later(app, hours=25)) == "Compared 0 of 0 tenants with what AWS has."
+    with pytest.raises(ProviderError, match="its SNS topic could not be made"):
+        drift.repair(app, alice, acme.id)
+    drift.check(app, alice, acme.id)
+    assert alerts(app) == []
+    simulator.faults()
+    assert {row.state for row in drift.repair(app, alice, acme.id)} == {"done"}
+    assert tenants.get_by_slug(app, alice, "acme").provisioned_at is not None
+
+
+def test_an_identity_that_is_removed_takes_its_things_along(app: App, cast: Cast, alice: Actor) -> None:
+    sender = senders.add(app, alice, cast.acme.id, "news@acme-mail.io")
+    assert len(drift.check(app, alice, cast.acme.id)) > 8
+    senders.remove(app, alice, cast.acme.id, sender.id, at_once=True)
+    assert [row.position for row in drift.check(app, alice, cast.acme.id)] == list(range(8))
+
+
+def test_of_many_who_look_and_mend_at_once_all_see_it_whole(
+    app: App, simulator: Simulator, cast: Cast, alice: Actor
+) -> None:
+    senders.add(app, alice, cast.acme.id, "news@acme-mail.io")
+    before = counts(app)
+    lose_destination(app, "acme")
+    aws("sns", app).delete_topic(TopicArn=str(cast.acme.topic_arn))
+    aws("sesv2", app).put_email_identity_configuration_set_attributes(EmailIdentity="acme-mail.io")
+    failures: list[PostyardError] = []
+
+    def run(use_case: object) -> None:
+        try:
+            use_case(app, alice, cast.acme.id)  # type: ignore[operator]
+        except PostyardError as e:
+            failures.append(e)
+
+    threads = [
+        threading.Thread(target=run, args=(use_case,))
+        for use_case in (drift.repair, drift.repair, drift.check, drift.repair)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert {row.state for row in drift.check(app, alice, cast.acme.id)} == {"done"}
+    assert counts(app) == before
+    assert all(alert.cleared_at for alert in alerts(app))
