@@ -6,15 +6,16 @@
 
 Success is a flash that survives the rerun `report` starts, so the page is drawn again from what is stored
 now; a PostyardError is shown where the button is and the page goes on. Anything else is a bug and is seen
-as one. `confirm` asks before something that cannot be taken back.
+as one. `confirm` asks before something that cannot be taken back; `watch` shows how far a long one is.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -24,6 +25,9 @@ from pages._ui.format import escape
 
 FLASH = "flash"
 ASKING = "asking"
+WATCHED_EVERY_SECONDS = 0.5
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -53,6 +57,22 @@ def live(draw: Callable[..., None], every: float | None) -> Callable[..., None]:
         draw(*args, **kwargs)
 
     return st.fragment(guarded, run_every=every)
+
+
+def watch(label: str, act: Callable[[], T], draw: Callable[[], None]) -> T:
+    """For a use case of many calls, inside `report`: `act` runs on a thread of its own, to its end even when
+    its reader leaves, and `draw` shows meanwhile what it has stored so far. `act` must not draw."""
+    with st.status(label, expanded=True):
+        place = st.empty()
+        thread = ThreadPoolExecutor(max_workers=1)
+        running = thread.submit(act)
+        thread.shutdown(wait=False)
+        while not wait([running], timeout=WATCHED_EVERY_SECONDS).done:
+            with place.container(gap="xsmall"):
+                draw()
+        with place.container(gap="xsmall"):
+            draw()
+        return running.result()
 
 
 def flash(message: str) -> None:
@@ -86,7 +106,7 @@ def stop_asking() -> None:
 
 
 def confirm(
-    title: str, question: str, *, label: str, act: Callable[[str], None], done: str, reason: str = ""
+    title: str, question: str, *, label: str, act: Callable[[str], object], done: str, reason: str = ""
 ) -> None:
     """Draw a dialog with one button; `reason` is the label of a text that must be filled in and is handed to
     `act`. Call it while `asked(...)` says so; it closes itself when `act` has succeeded."""

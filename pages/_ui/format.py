@@ -81,6 +81,17 @@ _STATUSES = {
     "found": Status("Found", "green", ":material/check_circle:"),
     "missing": Status("Missing", "red", ":material/cancel:"),
     "different": Status("Different", "orange", ":material/warning:"),
+    # what a tenant needs: in AWS (with missing, different, failed, unknown), and on its checklist
+    "done": Status("Done", "green", ":material/check_circle:"),
+    "todo": Status("To do", "orange", ":material/radio_button_unchecked:"),
+    "warn": Status("Look again", "yellow", ":material/warning:"),
+    "waiting": Status("Under way", "blue", ":material/hourglass_top:"),
+    # AWS accounts, and findings of SES
+    "HEALTHY": Status("Healthy", "green", ":material/check_circle:"),
+    "PROBATION": Status("Under review", "orange", ":material/warning:"),
+    "SHUTDOWN": Status("Shut down by AWS", "red", ":material/block:"),
+    "LOW": Status("Low impact", "orange", ":material/info:"),
+    "HIGH": Status("High impact", "red", ":material/warning:"),
     # sign-ins
     "active": Status("Active", "green", ":material/check_circle:"),
     "disabled": Status("Disabled", "gray", ":material/block:"),
