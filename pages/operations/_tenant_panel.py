@@ -11,10 +11,13 @@ from core.db.models import Tenant
 from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
-from pages._ui.actions import ask, asked, confirm, report
+from pages._ui.actions import ask, asked, confirm
+from pages._ui.links import SETUP, TODAY, VIEW
 from pages._ui.numbers import EXPLAINED, metrics, numbers
 from pages._ui.tables import badge
 from pages.operations._tenant_events import recent_events
+from pages.operations._tenant_resources import repair_dialog
+from pages.operations._tenant_setup import incomplete_warning, setup_view
 
 
 def status_of(tenant: Tenant) -> str:
@@ -37,13 +40,17 @@ def panel(app: App, actor: Actor, today: TenantToday) -> None:
             f"since {since} · times in {format.escape(tenant.timezone)}"
         )
         _paused(tenant)
-        _numbers(app, actor, today)
-        left, right = st.columns([3, 2])
-        with left:
-            _worries(today)
-        with right:
-            _setup(app, actor, tenant)
-        recent_events(app, actor, tenant)
+        incomplete_warning(app, actor, tenant)
+        now, setup = st.tabs([TODAY, SETUP], key=VIEW, bind="query-params")
+        if setup.open:
+            with setup:
+                setup_view(app, actor, tenant)
+        else:
+            with now:
+                _numbers(app, actor, today)
+                _worries(today)
+                recent_events(app, actor, tenant)
+    repair_dialog(app, actor, tenant)
 
 
 def _buttons(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -101,24 +108,3 @@ def _worries(today: TenantToday) -> None:
         st.markdown(f":orange[:material/warning:] {format.escape(sentence)}")
     if not today.what_needs_a_hand:
         st.badge("All is well", color="green", icon=":material/check_circle:")
-
-
-def _setup(app: App, actor: Actor, tenant: Tenant) -> None:
-    st.markdown("**Setup in Amazon SES**")
-    steps = (
-        ("SES tenant", tenant.ses_tenant_arn),
-        ("Configuration set", tenant.configuration_set),
-        ("Event topic", tenant.topic_arn),
-        ("Events connected and associated", tenant.provisioned_at),
-        ("Pause or resume told to SES", tenant.ses_status_synced),
-    )
-    with st.container(horizontal=True):
-        for label, done in steps:
-            icon, color = (":material/check:", "green") if done else (":material/schedule:", "orange")
-            st.badge(label, color=color, icon=icon)  # type: ignore[arg-type]
-    if not actor.may(Action.CREATE_TENANT):
-        return
-    hint = "Walks the whole plan again: what is missing is made, what is there stays."
-    if st.button("Repair", icon=":material/build:", key="tenants.repair", help=hint):
-        with report(f"{tenant.name} is complete in SES."):
-            tenants.repair(app, actor, tenant.id)
