@@ -6,28 +6,21 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import reports
+from core import alerts, reports
 from core.access import Action, Actor
 from core.app import App
 from core.db.states import SendingStatus
 from core.reports import Counts, TenantToday
 from pages._ui import format
+from pages._ui.links import link
 from pages._ui.numbers import EXPLAINED, delivered, metrics, numbers
-from pages._ui.runtime import TENANT, begin
+from pages._ui.runtime import begin
 from pages._ui.tables import badge, chip, chips, counts, empty, rates, table
+from pages.operations._worries import alerts_card, hand_card
 
 app, actor = begin("Overview", Action.SEE_REPORTS)
 
 CARDS = 6  # more tenants than that are read as a table
-
-# A sentence of what_needs_a_hand -> the page that fixes it, by the first word found in it.
-FIXED_ON = (
-    ("Sending is paused", "operations/tenants", "Tenant", Action.SEE_TENANT),
-    ("verified", "sending/senders", "Senders", Action.SEE_TENANT),
-    ("no sender", "sending/senders", "Add a sender", Action.MANAGE_SENDERS),
-    ("Campaign", "sending/campaigns", "Campaigns", Action.SEE_TENANT),
-    ("SES", "operations/tenants", "Tenant", Action.SEE_TENANT),
-)
 
 
 def main(app: App, actor: Actor) -> None:
@@ -35,9 +28,12 @@ def main(app: App, actor: Actor) -> None:
     if not tenants:
         _first_steps(actor)
         return
+    found = alerts.list_open(app, actor)
+    if found:
+        alerts_card(app, actor, found, tenants)
     st.caption(f"{format.day(app.now().date())}, since midnight UTC · {EXPLAINED}")
     _totals(tenants)
-    _needs_a_hand(actor, tenants)
+    hand_card(actor, found, tenants)
     st.subheader("Tenants today", anchor=False)
     for tenant in tenants[:CARDS]:
         _card(tenant)
@@ -68,27 +64,6 @@ def _sum(counts: Sequence[Counts]) -> Counts:
     return Counts(**{name: sum(getattr(c, name) for c in counts) for name in Counts.__dataclass_fields__})
 
 
-def _needs_a_hand(actor: Actor, tenants: Sequence[TenantToday]) -> None:
-    worries = [(tenant, sentence) for tenant in tenants for sentence in tenant.what_needs_a_hand]
-    with st.container(border=True, key="overview.hand"):
-        st.subheader("What needs a hand", anchor=False)
-        if not worries:
-            st.badge("All is well", color="green", icon=":material/check_circle:")
-        for n, (tenant, sentence) in enumerate(worries[:8]):
-            _worry(actor, n, tenant, sentence)
-        if len(worries) > 8:
-            st.caption(f"And {format.plural(len(worries) - 8, 'more')}: open the tenants below.")
-
-
-def _worry(actor: Actor, n: int, tenant: TenantToday, sentence: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key=f"overview.worry.{n}"):
-        name = format.escape(tenant.tenant.name)
-        st.markdown(f":orange[:material/warning:] **{name}** · {format.escape(sentence)}", width="stretch")
-        fixing = next((page for page in FIXED_ON if page[0] in sentence), None)
-        if fixing and actor.may(fixing[3]):
-            _link(f"pages/{fixing[1]}.py", fixing[2], tenant)
-
-
 def _first(tenant: TenantToday) -> tuple[bool, bool, int, str]:
     """Paused ones, then those that need a hand, then by volume."""
     paused = tenant.tenant.sending_status == SendingStatus.DISABLED
@@ -106,14 +81,9 @@ def _card(tenant: TenantToday) -> None:
             st.space("stretch")
             if tenant.queued:
                 st.caption(f"{format.count(tenant.queued)} waiting", width="content")
-            _link("pages/deliverability/reputation.py", "Reputation", tenant)
+            link("deliverability/reputation", "Reputation", row.slug)
         with numbers(4):
             metrics(tenant.today, [day.counts for day in tenant.days], border=False)
-
-
-def _link(page: str, label: str, tenant: TenantToday) -> None:
-    st.page_link(page, label=label, icon=":material/arrow_forward:", icon_position="right",
-                 query_params={TENANT: tenant.tenant.slug})  # fmt: skip
 
 
 def _all(tenants: Sequence[TenantToday]) -> None:

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 
-from core import audit, tenants
+from core import audit
 from core.access import Actor, Role
 from core.app import App
-from core.db.models import DailyCount, Tenant, User
+from core.db.models import Alert, DailyCount, Tenant, User
 from tests.campaigning import ingest_until_idle, send_until_idle, started
 from tests.conftest import Cast, verified_sender
 from tests.simulators import Simulator
@@ -85,6 +85,39 @@ def test_a_pause_leads_to_where_it_can_be_ended_whatever_its_reason_says(
     assert next(link.proto.label for link in links) == "Tenant"
 
 
+def test_open_alerts_stand_at_the_top_and_lead_to_the_page_that_helps(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    raised_at = bare_app.now() - timedelta(hours=3)
+    with bare_app.db.begin() as session:
+        ids = {
+            slug: session.scalar(select(Tenant.id).where(Tenant.slug == slug)) for slug in ("acme", "globex")
+        }
+        for slug, kind in (("acme", "domain broken"), ("acme", "drift"), ("globex", "paused by AWS")):
+            session.add(
+                Alert(
+                    tenant_id=ids[slug],
+                    kind=kind,
+                    cause=slug,
+                    sentence=f"{slug} *{kind}*",
+                    raised_at=raised_at,
+                )
+            )
+    at = console(people("dora", Role.OPERATOR))
+    text = said(at)
+    assert r"**Acme** · acme \*domain broken\*" in text
+    assert "(3 h ago)" in text
+    assert text.count(r"\*drift\*") == 1, "what is told as an alert is not told again"
+    labels = [(link.proto.label, link.proto.query_string) for link in at.get("page_link")]
+    assert labels[:3] == [
+        ("Setup", "tenant=globex&view=Setup"),
+        ("Setup", "tenant=acme&view=Setup"),
+        ("Senders", "tenant=acme"),
+    ]
+    own = said(console(people("bob", Role.ACCOUNT_MANAGER, "acme")))
+    assert "paused by AWS" not in own
+
+
 def test_many_tenants_are_read_as_a_table(console: Console, people: People, bare_app: App) -> None:
     make_tenants(bare_app, *[f"t{n}" for n in range(9)])
     at = console(people("dora", Role.OPERATOR))
@@ -148,7 +181,7 @@ def test_cancelling_pauses_nothing(
 @pytest.mark.parametrize(
     ("role", "offered"),
     [
-        (Role.OPERATOR, {"tenants.add", "tenants.pause", "tenants.repair"}),
+        (Role.OPERATOR, {"tenants.add", "tenants.pause"}),
         (Role.ACCOUNT_MANAGER, {"tenants.pause"}),
         (Role.ANALYST, set()),
     ],
@@ -179,21 +212,6 @@ def test_an_added_tenant_is_set_up_and_shown(console: Console, people: People, a
     at = add(at, "Another", "Not A Slug")
     assert at.error
     assert status_of(app, "acme") == "ENABLED"
-
-
-def test_what_ses_refused_half_way_is_repaired_by_a_button(
-    console: Console, people: People, app: App, simulator: Simulator
-) -> None:
-    simulator.faults({"kind": "error", "operation": "CreateConfigurationSet", "times": 0, "status": 500})
-    at = open_page(console(people("dora", Role.OPERATOR)), TENANTS)
-    at = add(at, "Acme Retail", "acme")
-    assert at.error
-    simulator.faults()
-    at = open_page(console(people("erin", Role.OPERATOR), tenant="acme"), TENANTS)
-    assert "repair it" in said(at)
-    at.button("tenants.repair").click().run()
-    assert "Acme Retail is complete in SES" in said(at)
-    assert tenants.get_by_slug(app, Actor("root", Role.ADMIN), "acme").provisioned_at is not None
 
 
 def add(at: AppTest, name: str, slug: str) -> AppTest:
