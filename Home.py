@@ -11,11 +11,14 @@ import streamlit as st
 from core import tenants
 from core.access import Action, Actor
 from core.app import App
+from core.db.models import Tenant
 from core.users import SignedIn
-from pages._ui import format, session
+from pages._ui import banner, format, layout, session
 from pages._ui.runtime import TENANT, get_app
 
 STATIC = Path(__file__).parent / "static"
+
+ACCOUNTS = "accounts"
 
 
 class Listed(NamedTuple):
@@ -35,6 +38,7 @@ PAGES = (
     Listed("Deliverability", "deliverability/suppressions", "Suppressions", "block", Action.SEE_SUPPRESSIONS),
     Listed("Deliverability", "deliverability/messages", "Messages", "mail", Action.SEE_ADDRESSES),
     Listed("Administration", "admin/users", "Users", "group", Action.MANAGE_USERS),
+    Listed("Administration", "admin/accounts", "AWS accounts", "cloud", Action.SEE_HEALTH),
     Listed("Administration", "admin/audit", "Audit log", "history", Action.SEE_AUDIT),
     Listed("Administration", "admin/health", "Health", "ecg_heart", Action.SEE_HEALTH),
 )
@@ -50,7 +54,11 @@ def main() -> None:
     if signed_in is not None:
         st.logo(str(STATIC / "logo.png"), size="large", icon_image=str(STATIC / "icon.png"))
         if not signed_in.must_change_password:
-            _sidebar(app, signed_in)
+            chosen = _sidebar(app, signed_in)
+            session.begin(app, signed_in.actor)
+            layout.style()
+            if chosen is not None:
+                banner.sandbox(app, signed_in.actor, chosen.id, linked=page.url_path != ACCOUNTS)
     page.run()
 
 
@@ -70,21 +78,23 @@ def _menu(signed_in: SignedIn | None) -> dict[str, list[object]]:
     return dict(sections)
 
 
-def _sidebar(app: App, signed_in: SignedIn) -> None:
+def _sidebar(app: App, signed_in: SignedIn) -> Tenant | None:
+    """The chosen tenant."""
     with st.sidebar:
-        _tenant_select(app, signed_in.actor)
+        chosen = _tenant_select(app, signed_in.actor)
         st.divider()
         st.caption(f"Signed in as **{format.escape(signed_in.name)}** · {format.words(signed_in.actor.role)}")
         session.sign_out_button(app)
+    return chosen
 
 
-def _tenant_select(app: App, actor: Actor) -> None:
+def _tenant_select(app: App, actor: Actor) -> Tenant | None:
     """The address's ?tenant=slug and the widget follow each other; a page looks the tenant up again for
     itself."""
     names = {tenant.slug: tenant for tenant in tenants.list_tenants(app, actor)}
     if not names:
         st.session_state.pop(TENANT, None)
-        return
+        return None
     asked = st.query_params.get(TENANT)
     if asked in names and asked != st.session_state.get("tenant_in_address"):
         st.session_state[TENANT] = asked
@@ -96,6 +106,7 @@ def _tenant_select(app: App, actor: Actor) -> None:
     st.session_state["tenant_in_address"] = chosen
     if asked != chosen:
         st.query_params[TENANT] = chosen
+    return names[chosen]
 
 
 main()

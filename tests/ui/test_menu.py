@@ -14,15 +14,10 @@ from core.db.models import User
 from tests.ui.conftest import PASSWORD, Console, open_page, said
 
 People = Callable[..., User]
-MENU = {
-    Role.ADMIN: 10,
-    Role.OPERATOR: 9,
-    Role.ACCOUNT_MANAGER: 7,
-    Role.ANALYST: 6,
-}
 GUARDED = {
     "pages/admin/users.py": {Role.ADMIN},
     "pages/admin/audit.py": {Role.ADMIN, Role.OPERATOR},
+    "pages/admin/accounts.py": {Role.ADMIN, Role.OPERATOR},
     "pages/admin/health.py": {Role.ADMIN, Role.OPERATOR},
     "pages/deliverability/messages.py": {Role.ADMIN, Role.OPERATOR, Role.ACCOUNT_MANAGER},
 }

@@ -1,0 +1,119 @@
+"""Production access: where the request stands, and the form that asks AWS for it."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from core import accounts
+from core.access import Action, Actor
+from core.app import App
+from core.db.models import Account
+from pages._ui import format
+from pages._ui.actions import ask, asked, confirm
+
+REQUEST = "request production access"
+MAIL_TYPES = {
+    "MARKETING": "Marketing: newsletters, offers",
+    "TRANSACTIONAL": "Transactional: orders, accounts",
+}
+LANGUAGES = {"EN": "English", "JA": "Japanese"}
+LOOKED_AT = """
+- **A website that works** and shows who you are, with a privacy policy.
+- **How people came onto the lists**: double opt-in, bought lists are refused.
+- **What becomes of bounces, complaints and unsubscribes**: Postyard suppresses each at once and pauses
+  a tenant whose rates rise; say so.
+- **How much and how often**: messages a day, and to whom.
+- **A verified domain** with SPF, DKIM and DMARC.
+"""
+USE_CASE = """We send newsletters for … to people who subscribed at … (double opt-in), about … messages a day.
+Bounces and complaints are suppressed at once; each mail carries a one-click unsubscribe."""
+
+
+def access_request(app: App, actor: Actor, account: Account) -> None:
+    if account.production_access:
+        return
+    st.space("xsmall")
+    st.markdown("**Production access**")
+    _standing(app, account)
+    if account.review_status == "PENDING":
+        return
+    if not actor.may(Action.MANAGE_ACCOUNTS):
+        st.caption("An administrator can request production access here.")
+        return
+    _form(app, actor, account)
+
+
+def _standing(app: App, account: Account) -> None:
+    case = f" (case `{format.escape(account.review_case_id)}`)" if account.review_case_id else ""
+    asked_by = ""
+    if account.access_requested_at is not None:
+        who = format.escape(account.access_requested_by or "somebody")
+        asked_by = f" Asked by {who}, {format.moment(account.access_requested_at)} UTC."
+    if account.review_status == "PENDING":
+        st.info(f"AWS is reviewing the request{case}.{asked_by}", icon=":material/hourglass_top:")
+        _what_was_asked(account)
+    elif account.review_status in ("DENIED", "FAILED"):
+        st.error(f"AWS did not grant production access{case}.{asked_by} Its answer is in the support case; "
+                 "put right what it names and ask again.", icon=":material/block:")  # fmt: skip
+    else:
+        st.markdown(
+            "Without it SES sends 200 messages a day, one a second, only to addresses it has verified."
+        )
+
+
+def _what_was_asked(account: Account) -> None:
+    with st.expander("What was asked"):
+        for name, value in account.access_request.items():
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            if shown:
+                st.caption(format.words(name).capitalize())
+                st.text(shown)
+
+
+def _form(app: App, actor: Actor, account: Account) -> None:
+    before = account.access_request
+    form, told = st.columns([3, 2])
+    with told, st.container(border=True):
+        st.markdown("**What AWS looks at**")
+        st.markdown(LOOKED_AT)
+        st.caption("AWS answers in about a day, by e-mail and in a support case.")
+    with form, st.form("accounts.request", border=False):
+        kinds = list(MAIL_TYPES)
+        mail_type = st.radio("Mostly", kinds, format_func=MAIL_TYPES.__getitem__, key="accounts.request.type",
+                             index=kinds.index(before.get("mail_type", kinds[0])))  # fmt: skip
+        website = st.text_input("Website", before.get("website_url", ""), placeholder="https://acme-mail.io",
+                                max_chars=1000, key="accounts.request.website")  # fmt: skip
+        use_case = st.text_area("Use case", before.get("use_case", ""), placeholder=USE_CASE, height=160,
+                                max_chars=5000, key="accounts.request.use_case")  # fmt: skip
+        languages = list(LANGUAGES)
+        language = st.selectbox("AWS answers in", languages, format_func=LANGUAGES.__getitem__,
+                                index=languages.index(before.get("contact_language", "EN")),
+                                key="accounts.request.language")  # fmt: skip
+        contacts = st.text_input("Who else AWS may write to", ", ".join(before.get("contacts", [])),
+                                 help="Up to four addresses, separated by commas.",
+                                 key="accounts.request.contacts")  # fmt: skip
+        if st.form_submit_button("Request production access", type="primary", key="accounts.request.save"):
+            ask(REQUEST, account.id)
+    if asked(REQUEST) == account.id:
+        confirm(
+            "Send the request to AWS?",
+            f"AWS reviews it for account {account.aws_account_id} in {account.region} and all its tenants; "
+            "it cannot be changed meanwhile.",
+            label="Send to AWS",
+            act=lambda _: (
+                accounts.request_production_access(
+                    app,
+                    actor,
+                    account.id,
+                    mail_type=mail_type,
+                    website_url=website.strip(),
+                    use_case=use_case.strip(),
+                    contact_language=language,
+                    contacts=tuple(re.split(r"[\s,;]+", contacts.strip())) if contacts.strip() else (),
+                )
+                and None
+            ),
+            done="The request is with AWS. Its answer is shown here.",
+        )
