@@ -18,12 +18,6 @@ from pages._ui.tables import chip, chips, table
 REPAIR = "repair tenant"
 # At most: each thing is looked for before and after, and what is not as it should be is made.
 LOOKS, MAKING, STEPS = 2, 3, 8
-COLUMNS = {
-    "State": chips("State", width=110),
-    "What": st.column_config.TextColumn("What", width=210),
-    "Name in AWS": st.column_config.TextColumn("Name in AWS", width=320),
-    "Detail": st.column_config.TextColumn("Detail", width="large"),
-}
 
 
 def resources_card(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -44,7 +38,7 @@ def resources_card(app: App, actor: Actor, tenant: Tenant) -> None:
             draw_step(each)
         if found:
             with st.expander(f"All {format.plural(len(found), 'thing')} it needs", expanded=not wrong):
-                table([_row(each) for each in found], key="tenants.resources.table", columns=COLUMNS)
+                _table(found)
 
 
 def repair_button(tenant: Tenant, *, urgent: bool) -> None:
@@ -100,6 +94,16 @@ def _summary(found: Sequence[TenantResource], tenant: Tenant, app: App) -> None:
         color, icon = ("green", "check_circle") if right == len(found) else ("orange", "warning")
         st.badge(f"{right} of {len(found)} as they should be", color=color, icon=f":material/{icon}:")  # type: ignore[arg-type]
         st.caption(f"{checked or 'As last made'} · looked at once a day", width="content")
+
+
+def _table(found: Sequence[TenantResource]) -> None:
+    columns = {
+        "State": chips("State", width=110),
+        "What": st.column_config.TextColumn("What", width=230),
+        "Name in AWS": st.column_config.TextColumn("Name in AWS", width=280),
+        "Detail": st.column_config.TextColumn("Detail", width="large"),
+    }
+    table([_row(each) for each in found], key="tenants.resources.table", columns=columns)
 
 
 def _row(each: TenantResource) -> dict[str, object]:
