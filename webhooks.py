@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import doctor, logs, suppressions
-from core.app import build_app
+from core import doctor, identities, logs, onboarding, suppressions, zonefiles
+from core.app import App, build_app
 from core.db import migrate
-from core.errors import NotFound
+from core.dns import Finding
+from core.errors import Conflict, NotFound, ProviderError
 from core.settings import Settings
+from webpages import layout
+from webpages import onboarding as onboarding_page
 
 logger = logging.getLogger("webhooks")
 
@@ -35,12 +40,28 @@ HEADERS = {
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
     b"cache-control": b"no-store",
+    b"x-robots-tag": b"noindex, nofollow",
     b"content-security-policy": (
-        b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
         b"frame-ancestors 'none'; base-uri 'none'"
     ),
 }
 HSTS = (b"strict-transport-security", b"max-age=31536000")
+RETRY = {"Retry-After": str(identities.COOLDOWN_SECONDS)}
+NO_ANSWER = "Amazon SES could not be asked just now. Nothing is lost: check again in a minute."
+
+
+class Export(NamedTuple):
+    write: Callable[[str, Sequence[Finding]], str]
+    ending: str
+    media_type: str
+
+
+EXPORTS = {
+    "bind": Export(zonefiles.bind, ".zone.txt", "text/plain"),
+    "route53": Export(zonefiles.route53, "-route53.json", "application/json"),
+    "cloudflare": Export(zonefiles.cloudflare, "-cloudflare.txt", "text/plain"),
+}
 
 
 class SecurityHeaders:
@@ -118,14 +139,21 @@ async def healthz(request: Request) -> Response:
     return JSONResponse({"ok": well, **parts}, status_code=200 if well else 503)
 
 
+async def show_asset(request: Request) -> Response:
+    if found := layout.asset(request.path_params["name"]):
+        return Response(found[0], media_type=found[1])
+    raise HTTPException(404)
+
+
 async def show_unsubscribe(request: Request) -> Response:
     """Changes nothing: mail scanners follow every link (RFC 8058 therefore acts on POST alone)."""
     address = await run_in_threadpool(
         suppressions.address_of, request.app.state.postyard, request.path_params["token"]
     )
-    return _page(
+    return _message(
+        request,
         "Unsubscribe",
-        f"<p>Stop all mail from this sender to <b>{html.escape(address)}</b>?</p>"
+        f"<p>Stop all mail from this sender to <b>{layout.shown(address)}</b>?</p>"
         '<form method="post"><button type="submit">Unsubscribe</button></form>',
     )
 
@@ -135,35 +163,87 @@ async def unsubscribe(request: Request) -> Response:
     await run_in_threadpool(
         suppressions.unsubscribe, request.app.state.postyard, request.path_params["token"]
     )
-    return _page("Unsubscribed", "<p>You will get no more mail from this sender.</p>")
+    return _message(request, "Unsubscribed", "<p>You will get no more mail from this sender.</p>")
+
+
+async def show_onboarding(request: Request) -> Response:
+    return HTMLResponse(await run_in_threadpool(_onboarding, request))
+
+
+async def check_onboarding(request: Request) -> Response:
+    """Done: back to the page, so that loading it again asks nobody. A GET, of whoever goes back to this
+    address, only goes there, too."""
+    if request.method != "POST":
+        return RedirectResponse(_onboarding_path(request), status_code=303)
+    try:
+        await run_in_threadpool(
+            onboarding.check_again, request.app.state.postyard, request.path_params["token"]
+        )
+    except Conflict as e:
+        text = await run_in_threadpool(_onboarding, request, str(e))
+        return HTMLResponse(text, status_code=429, headers=RETRY)
+    except ProviderError as e:
+        logger.warning("a domain could not be checked again: %s", e)
+        text = await run_in_threadpool(_onboarding, request, NO_ANSWER)
+        return HTMLResponse(text, status_code=503, headers=RETRY)
+    return RedirectResponse(_onboarding_path(request), status_code=303)
+
+
+async def download_zone(request: Request) -> Response:
+    export = EXPORTS.get(request.path_params["format"])
+    if export is None:
+        raise HTTPException(404)
+    shown = await run_in_threadpool(
+        onboarding.open_page, request.app.state.postyard, request.path_params["token"]
+    )
+    return Response(
+        export.write(shown.domain, shown.records),
+        media_type=export.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{shown.domain}{export.ending}"'},
+    )
+
+
+def _onboarding(request: Request, notice: str = "") -> str:
+    page = onboarding.open_page(request.app.state.postyard, request.path_params["token"])
+    return onboarding_page.render(page, here=_onboarding_path(request), root=_root(request), notice=notice)
+
+
+def _onboarding_path(request: Request) -> str:
+    return _root(request) + str(request.app.url_path_for("onboarding", token=request.path_params["token"]))
+
+
+def _root(request: Request) -> str:
+    """The path of public_url: a proxy may hand on what lies below one."""
+    postyard: App = request.app.state.postyard
+    return urlsplit(postyard.settings.public_url).path.rstrip("/")
 
 
 async def not_found(request: Request, error: Exception) -> Response:
-    return _page("Not found", "<p>This link is not valid. Use the link in the newest mail.</p>", status=404)
+    """One page for whatever is not, or not any more: nobody learns which."""
+    body = "<p>This link is not valid, or not any more. Use the newest one, or ask whoever sent it.</p>"
+    return _message(request, "Not found", body, status=404)
 
 
 async def try_again(request: Request, error: Exception) -> Response:
     logger.error("the database does not answer", exc_info=error)
-    return _page("Try again", "<p>This did not work. Please try again in a minute.</p>", status=503)
-
-
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
-    """`body` is HTML: escape in it whatever somebody else wrote."""
-    style = "body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}"
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
-        f"<title>{html.escape(title)}</title><style>{style}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{body}</body></html>",
-        status_code=status,
+    return _message(
+        request, "Try again", "<p>This did not work. Please try again in a minute.</p>", status=503
     )
+
+
+def _message(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(layout.message(title, body, root=_root(request)), status_code=status)
 
 
 app = Starlette(
     routes=[
         Route("/healthz", healthz),
+        Route("/assets/{name}", show_asset, methods=["GET"]),
         Route("/u/{token}", show_unsubscribe, methods=["GET"]),
         Route("/u/{token}", unsubscribe, methods=["POST"]),
+        Route("/onboarding/{token}", show_onboarding, methods=["GET"], name="onboarding"),
+        Route("/onboarding/{token}/check", check_onboarding, methods=["GET", "POST"]),
+        Route("/onboarding/{token}/{format}", download_zone, methods=["GET"]),
     ],
     middleware=[Middleware(SecurityHeaders), Middleware(BodyLimit)],
     exception_handlers={NotFound: not_found, 404: not_found, SQLAlchemyError: try_again},

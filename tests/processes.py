@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
+import uvicorn
+
+import webhooks
 from core.app import App
-from tests.simulators import ROOT
+from tests.simulators import ROOT, free_port
 
 
 def environment(app: App) -> dict[str, str]:
@@ -34,3 +42,22 @@ def work_until_idle(app: App, seconds: int = 150) -> None:
     process = start_work(app, "--until-idle", "--seconds", str(seconds), errors=subprocess.PIPE)
     _, errors = process.communicate(timeout=seconds + 60)
     assert process.returncode == 0, errors.decode()[-3000:]
+
+
+@contextmanager
+def serving_webhooks(app: App) -> Iterator[str]:
+    """webhooks.py on the test's database, on a thread of this process; its address."""
+    port = free_port()
+    config = uvicorn.Config(webhooks.app, host="127.0.0.1", port=port, log_level="warning", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    with pytest.MonkeyPatch.context() as variables:
+        for name, value in environment(app).items():
+            variables.setenv(name, value)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "webhooks did not start"
+            time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)

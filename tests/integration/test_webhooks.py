@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from sqlalchemy import func, insert, select
 from starlette.types import Message as Message_
 
@@ -24,8 +21,7 @@ from core.access import SYSTEM
 from core.app import App
 from core.db.models import Message, Suppression, Worker
 from tests.conftest import Cast
-from tests.processes import environment
-from tests.simulators import free_port
+from tests.processes import serving_webhooks
 
 ANN = "ann@example.com"
 
@@ -41,31 +37,20 @@ Ask = Callable[..., Answer]
 
 
 @pytest.fixture
-def ask(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
-    for name, value in environment(app).items():
-        monkeypatch.setenv(name, value)
-    port = free_port()
-    config = uvicorn.Config(webhooks.app, host="127.0.0.1", port=port, log_level="warning", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
+def ask(app: App) -> Iterator[Ask]:
+    with serving_webhooks(app) as address:
 
-    def ask(method: str, path: str, body: bytes | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, headers, answer.read().decode())
-        finally:
-            connection.close()
+        def ask(method: str, path: str, body: bytes | None = None) -> Answer:
+            connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+            try:
+                connection.request(method, path, body)
+                answer = connection.getresponse()
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                return Answer(answer.status, headers, answer.read().decode())
+            finally:
+                connection.close()
 
-    while not server.started:
-        assert thread.is_alive(), "webhooks did not start"
-        time.sleep(0.01)
-    yield ask
-    server.should_exit = True
-    thread.join(10)
+        yield ask
 
 
 @pytest.fixture

@@ -23,7 +23,11 @@ def python_files(*folders: str) -> list[Path]:
 
 
 CORE = python_files("core")
-PRODUCT = [*CORE, *python_files("simulator", "pages"), *(path for path in PROCESSES if path.exists())]
+PRODUCT = [
+    *CORE,
+    *python_files("simulator", "pages", "webpages"),
+    *(path for path in PROCESSES if path.exists()),
+]
 PAGES = [path for path in python_files("pages") if "_ui" not in path.parts and path.name[0] != "_"]
 PARTS = [path for path in python_files("pages") if path.name[0] == "_" and path.name != "__init__.py"]
 
