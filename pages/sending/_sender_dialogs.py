@@ -1,99 +1,102 @@
-"""Sender dialogs: adding one in two steps (address, DNS records), and asking before one is deleted."""
+"""Sender dialogs: asking before one is deleted, and what is left to do afterwards."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from core import senders
-from core.access import Action, Actor
+from core import identities, senders
+from core.access import Actor
 from core.app import App
 from core.db.models import Tenant
-from core.identities import DnsRecord
-from core.senders import SenderView
-from pages._ui.actions import ask, confirm, flash, report, stop_asking
-from pages.sending._dns_records import draw_records
-from pages.sending._sender_status import draw_status, outcome
+from core.identities.records import SHARED_SPF
+from core.senders import Removed, SenderView
+from pages._ui.actions import ask, report, stop_asking
+from pages._ui.format import escape, moment
+from pages._ui.tables import table
 
-ADD = "add sender"
-RECORDS = "show DNS records"
 DELETE = "delete sender"
+DELETED = "deleted sender"
+GRACE_DAYS = identities.GRACE.days
 
 
-def add_sender(app: App, actor: Actor, tenant: Tenant) -> None:
-    """Step 1; an accepted address opens step 2, its records."""
+def delete_sender(app: App, actor: Actor, tenant: Tenant, view: SenderView, version: int) -> None:
+    address, domain = view.sender.address, view.identity.name
 
-    @st.dialog("Add sender: the address", icon=":material/alternate_email:", on_dismiss=stop_asking)
+    @st.dialog("Delete sender", icon=":material/delete:", on_dismiss=stop_asking)
     def _dialog() -> None:
-        st.caption(
-            "Step 1 of 2. The address your mail comes from; its domain is verified once for all of them."
-        )
-        with st.form("senders.add", border=False):
-            address = st.text_input(
-                "Email address", key="senders.address", placeholder="news@your-domain.com"
-            )
-            name = st.text_input("Display name (optional)", key="senders.display_name", max_chars=100)
-            agreed = st.form_submit_button("Continue", type="primary", key="senders.continue")
-        if not agreed:
-            return
-        added = None
-        with report(rerun=False):
-            added = senders.add(app, actor, tenant.id, address.strip(), name.strip())
-        if added is not None:
-            ask(RECORDS, added.id)
-            st.rerun()
+        st.markdown(f"Deleting {escape(address)} means:")
+        meaning = st.container()
+        if view.sender.is_default:
+            st.warning("It is the default sender: choose another one afterwards.", icon=":material/star:")
+        at_once = st.checkbox("Remove it for good at once: no undo", key="senders.delete.at_once")
+        meaning.markdown(_meaning(escape(domain), at_once))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button("Cancel", key="confirm.cancel"):
+                stop_asking()
+                st.rerun()
+            agreed = st.button("Delete for good" if at_once else "Delete", key="confirm.yes", type="primary")
+        if agreed:
+            _delete(app, actor, tenant, view, version, at_once)
 
     _dialog()
 
 
-def show_records(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    """Step 2 of adding, and the same again whenever somebody asks for a sender's records."""
-
-    @st.dialog("DNS records", icon=":material/dns:", width="large", on_dismiss=stop_asking)
-    def _dialog() -> None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.text(view.sender.address, width="content")
-            draw_status(view.identity, app.now())
-        records: list[DnsRecord] = []
-        with report(rerun=False):
-            records = senders.records(app, actor, tenant.id, view.sender.id)
-        if records:
-            step = "" if view.identity.verified_for_sending else "Step 2 of 2. "
-            draw_records(records, view.identity.dns_findings, step=step)
-        _draw_buttons(app, actor, tenant, view)
-
-    _dialog()
-
-
-def _draw_buttons(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        closed = st.button("Close", key="senders.records.close")
-        verify = actor.may(Action.MANAGE_SENDERS, tenant.id) and st.button(
-            "Verify now", key="senders.records.verify", type="primary", icon=":material/sync:"
-        )
-    if closed:
-        stop_asking()
-        st.rerun()
-    if verify:
-        verify_sender(app, actor, tenant, view.sender.id)
-
-
-def verify_sender(app: App, actor: Actor, tenant: Tenant, sender_id: int) -> None:
-    """Ask SES and DNS and say what came of it; a dialog that is open stays open."""
-    identity = None
-    with st.spinner("Asking SES and DNS…"), report(rerun=False):
-        identity = senders.verify_now(app, actor, tenant.id, sender_id)
-    if identity is not None:
-        flash(outcome(identity))
-        st.rerun()
-
-
-def delete_sender(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    address = view.sender.address
-    confirm(
-        "Delete sender",
-        f"Delete {address}? Campaigns can no longer be sent from it. "
-        "When it is the last sender of its domain, the domain is removed in Amazon SES too.",
-        label="Delete",
-        act=lambda _: senders.remove(app, actor, tenant.id, view.sender.id),
-        done=f"Deleted {address}.",
+def _meaning(domain: str, at_once: bool) -> str:
+    restored = f"For {GRACE_DAYS} days it can be restored, under *Deleted senders*."
+    when = "At once" if at_once else "After that"
+    return (
+        "- Nothing can be sent from it any more.\n"
+        f"- {'It cannot be restored.' if at_once else restored}\n"
+        f"- {when}, {domain} is removed in Amazon SES, too, unless another sender uses it."
     )
+
+
+def _delete(app: App, actor: Actor, tenant: Tenant, view: SenderView, version: int, at_once: bool) -> None:
+    removed: Removed | None = None
+    with st.spinner("Deleting…"), report(rerun=False):
+        removed = senders.remove(app, actor, tenant.id, view.sender.id, at_once=at_once, version=version)
+    if removed is not None:
+        st.query_params.pop("sender", None)
+        ask(DELETED, (view.sender.id, removed))
+        st.rerun()
+
+
+def show_deleted(app: App, actor: Actor, tenant: Tenant, sender_id: int, removed: Removed) -> None:
+    """What is left to do outside of Postyard, and the way back."""
+    ended = removed.gone_at <= app.now()
+
+    @st.dialog("Sender deleted", icon=":material/delete:", width="large", on_dismiss=stop_asking)
+    def _dialog() -> None:
+        if removed.was_default:
+            st.warning("It was the default sender: choose another one.", icon=":material/star:")
+        if ended:
+            st.markdown(f"{escape(removed.address)} is removed for good.")
+        else:
+            st.markdown(
+                f"{escape(removed.address)} is deleted. It can be restored until "
+                f"{moment(removed.gone_at, tenant.timezone)}."
+            )
+        _draw_offboarding(removed, "now" if ended else f"after {moment(removed.gone_at, tenant.timezone)}")
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            undone = not ended and st.button("Undo", key="senders.undo", icon=":material/undo:")
+            if st.button("Done", key="senders.deleted.done", type="primary"):
+                stop_asking()
+                st.rerun()
+        if undone:
+            with report(f"{removed.address} is back."):
+                senders.restore(app, actor, tenant.id, sender_id)
+
+    _dialog()
+
+
+def _draw_offboarding(removed: Removed, when: str) -> None:
+    if not removed.records:
+        st.caption("Its domain's DNS records are still needed, by another sender: leave them.")
+        return
+    st.markdown(f"**These DNS records may be taken out {when}**")
+    table(
+        [{"Type": each.type, "Name": each.name, "Value": each.value} for each in removed.records],
+        key="senders.offboarding",
+    )
+    if any(each.optional_note == SHARED_SPF for each in removed.records):
+        st.caption(f"SPF: {SHARED_SPF}")

@@ -1,14 +1,17 @@
-"""Sender status: an identity's verification as one badge and one line that says what is going on."""
+"""Sender status: an identity's verification as one badge, the reason when it failed, and what to do then."""
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import streamlit as st
 
+from core import identities
 from core.db.models import Identity
 from core.db.states import VerificationStatus
-from pages._ui.format import Status, ago, escape
+from core.dns import Verdict
+from pages._ui.format import Status, ago, escape, moment
 
 VERIFIED = Status("Verified", "green", ":material/check_circle:")
 VERIFYING = Status("Verifying", "blue", ":material/sync:")
@@ -23,47 +26,121 @@ SES_SAYS = {
     "SERVICE_ERROR": "SES could not ask DNS; it tries again by itself.",
     "DNS_SERVER_ERROR": "The domain's DNS servers did not answer SES; it tries again by itself.",
 }
+GAVE_UP = "Amazon SES looked for the DKIM records for 72 hours and gave up."
+DKIM_SAYS = {
+    "SUCCESS": "DKIM success",
+    "FAILED": "DKIM failed",
+    "TEMPORARY_FAILURE": "DKIM cannot be read just now",
+    "NOT_STARTED": "DKIM not set up",
+}
 
 
 def sender_status(identity: Identity) -> Status:
     """Verifying: DNS has every record SES looks for, SES has not looked yet."""
+    if identity.broken_at is not None:
+        return FAILED
     if identity.verified_for_sending:
         return VERIFIED
     if identity.verification_status == VerificationStatus.FAILED:
         return FAILED
-    return VERIFYING if identity.dkim_tokens and _dkim_found(identity) else PENDING
-
-
-def _dkim_found(identity: Identity) -> bool:
-    found = [
-        finding.get("verdict") == "found"
-        for name, finding in identity.dns_findings.items()
-        if name.split(".")[0] in identity.dkim_tokens
-    ]
-    return len(found) == len(identity.dkim_tokens) and all(found)
+    return VERIFYING if _has_required(identity) else PENDING
 
 
 def is_open(identity: Identity) -> bool:
     """Its state may still change by itself."""
-    return sender_status(identity) in (PENDING, VERIFYING)
+    return sender_status(identity) in (PENDING, VERIFYING) or _waits_for_dkim(identity)
 
 
-def draw_status(identity: Identity, now: datetime) -> None:
+def summary(identity: Identity) -> str:
+    """ "3 of 8 records found"; empty before the first check and for an e-mail address identity."""
+    verdicts = [finding.get("verdict") for finding in identity.dns_findings]
+    return f"{verdicts.count(Verdict.FOUND)} of {len(verdicts)} records found" if verdicts else ""
+
+
+def last_check(identity: Identity, now: datetime) -> str:
+    return f"Checked {ago(identity.checked_at, now)}" if identity.checked_at else "Not checked yet"
+
+
+def trouble(identity: Identity, zone: str) -> str:
+    """Why a failed or broken identity is so; empty for any other."""
+    if sender_status(identity) is not FAILED:
+        return ""
+    if identity.broken_at is None:
+        return f"{GAVE_UP} {_ses_says(identity)}".strip()
+    return f"Broken since {moment(identity.broken_at, zone)}: {identity.broken_reason or _ses_says(identity)}"
+
+
+def mending(identity: Identity) -> str:
+    """What to do then, or what happens by itself."""
+    if identity.broken_at is not None:
+        return "Its campaigns wait, and go on by themselves once it is verified again."
+    for finding in identity.dns_findings:
+        if finding.get("required") and finding.get("verdict") != Verdict.FOUND and finding.get("advice"):
+            return str(finding["advice"])
+    return "Press Verify now: SES begins again."
+
+
+def seconds_until_check(identity: Identity, now: datetime) -> int:
+    """0: may be checked now."""
+    if identity.checked_at is None:
+        return 0
+    since = abs((now - identity.checked_at).total_seconds())
+    return max(0, math.ceil(identities.COOLDOWN_SECONDS - since))
+
+
+def details(identity: Identity, zone: str) -> str:
+    """What SES says about the identity, in one line; without what `trouble` tells."""
+    pending = "" if sender_status(identity) is FAILED else _ses_says(identity)
+    parts = [_dkim_says(identity) if identity.verified_for_sending else pending]
+    if looked := identity.verification_info.get("last_checked_at"):
+        parts.append(f"Amazon SES last looked {moment(datetime.fromisoformat(looked), zone)}")
+    if server := identity.verification_info.get("primary_name_server"):
+        parts.append(f"name server {server}")
+    return " · ".join(part for part in parts if part)
+
+
+def draw_status(identity: Identity, now: datetime, zone: str) -> None:
+    """A row's cell: badge, what is known, when it was looked at, and what is wrong."""
+    draw_badge(identity)
+    why = trouble(identity, zone)
+    if why:
+        st.markdown(f":small[:red[{escape(why)}] {escape(mending(identity))}]")
+    parts = [_dkim_says(identity), summary(identity), last_check(identity, now)]
+    st.caption(escape(" · ".join(part for part in parts if part)))
+    if identity.error_detail and not why:
+        st.caption(escape(identity.error_detail))
+
+
+def draw_badge(identity: Identity) -> None:
     shown = sender_status(identity)
-    st.badge(shown.label, color=shown.color, icon=shown.icon)
-    if not identity.verified_for_sending and (detail := identity.error_detail or identity.error_type):
-        st.caption(escape(SES_SAYS.get(detail, detail)))
-    st.caption(f"Checked {ago(identity.checked_at, now)}" if identity.checked_at else "Not checked yet")
+    st.badge(shown.label, color=shown.color, icon=shown.icon)  # type: ignore[arg-type]
 
 
 def outcome(identity: Identity) -> str:
     """What to tell somebody who pressed "Verify now"."""
-    if identity.verified_for_sending:
+    found = summary(identity).replace("records", "DNS records")
+    if sender_status(identity) is VERIFIED:
         return f"{identity.name} is verified: its senders can be used."
-    verdicts = [finding.get("verdict") for finding in identity.dns_findings.values()]
-    if not verdicts:
+    if not found:
         return f"Checked {identity.name}: SES has not verified it yet."
-    return (
-        f"Checked {identity.name}: {verdicts.count('found')} of {len(verdicts)} DNS records found; "
-        "SES has not verified it yet."
-    )
+    return f"Checked {identity.name}: {found}; SES has not verified it yet."
+
+
+def _dkim_says(identity: Identity) -> str:
+    if sender_status(identity) is not VERIFIED or not identity.dkim_tokens:
+        return ""
+    return DKIM_SAYS.get(identity.dkim_status, "DKIM pending")
+
+
+def _ses_says(identity: Identity) -> str:
+    said = identity.error_detail or identity.error_type or ""
+    return SES_SAYS.get(said, said)
+
+
+def _has_required(identity: Identity) -> bool:
+    required = [finding for finding in identity.dns_findings if finding.get("required")]
+    return bool(required) and all(finding.get("verdict") == Verdict.FOUND for finding in required)
+
+
+def _waits_for_dkim(identity: Identity) -> bool:
+    return identity.verified_for_sending and identity.dkim_status == VerificationStatus.PENDING
