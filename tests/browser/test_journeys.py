@@ -1,4 +1,6 @@
-"""Whole journeys in a real browser: from a sender to a campaign that is sent, and a list taken home."""
+"""Whole journeys in a real browser: a list that becomes a campaign and is sent, another one taken home.
+
+A sender's journey is in test_sender_steps.py."""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from core import access, campaigns, senders, suppressions
+from core import access, campaigns, suppressions
 from core.access import Role
 from core.app import App
 from core.db.models import User
@@ -21,40 +23,6 @@ from tests.simulators import Simulator
 pytestmark = pytest.mark.browser
 Make = Callable[..., User]
 HOSTILE = "<p>Dear {{first_name}}</p><script>parent.document.title='owned'</script>"
-
-
-def test_a_sender_is_added_its_dns_copied_published_and_verified(
-    app: App,
-    cast: Cast,
-    simulator: Simulator,
-    browser_console: Console,
-    somebody: Make,
-    context: BrowserContext,
-    page: Page,
-) -> None:
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    somebody("dora", Role.OPERATOR)
-    sign_in(page, f"{browser_console.url}/senders?tenant=acme", "dora")
-
-    page.get_by_role("button", name="Add sender").click()
-    page.get_by_label("Email address").fill("news@acme-mail.io")
-    page.get_by_role("button", name="Continue").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("up to 72 hours")).to_be_visible()
-
-    [view] = senders.list_senders(app, access.SYSTEM, cast.acme.id)
-    records = senders.records(app, access.SYSTEM, cast.acme.id, view.sender.id)
-    value = dialog.get_by_test_id("stCode").filter(has_text=records[0].value).last
-    value.hover()
-    value.get_by_role("button", name="Copy to clipboard").click()
-    assert page.evaluate("navigator.clipboard.readText()") == records[0].value
-
-    simulator.put_dns([record.as_json() for record in records])
-    dialog.get_by_role("button", name="Verify now").click()
-    expect(dialog.get_by_text("Verified")).to_be_visible()
-    dialog.get_by_role("button", name="Close", exact=True).last.click()
-    expect(dialog).to_be_hidden()
-    expect(page.locator(".stMarkdownBadge").filter(has_text="Verified")).to_be_visible()
 
 
 def test_a_list_becomes_a_campaign_that_is_sent_while_the_page_watches(
