@@ -45,8 +45,6 @@ ADVICE = {
     Mistake.WILDCARD: "Only a wildcard record answers for {name}, with {found}: leave it and add this "
     "{type} record itself, which counts before the wildcard: {value}.",
     Mistake.OTHER_VALUE: "The {type} record holds {found}: change it to {value}.",
-    Mistake.TWO_VALUES: "{name} has more than one {type} record ({found}): keep {value} and remove the "
-    "others.",
     Mistake.QUOTES: "The quotation marks have become part of the value ({found}): enter it without "
     "any: {better}.",
     Mistake.SPLIT: "The value is spread over several TXT records ({found}), which are not joined: put "

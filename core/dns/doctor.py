@@ -95,9 +95,7 @@ def _judge_view(case: Case, record: DnsRecord, answer: Answer) -> Finding:
 def _as_resolvers_see(look: Look, findings: Sequence[Finding]) -> list[Finding]:
     """Asked only for what the zone's servers have: an earlier question would plant the "does not exist" that
     this looks for."""
-    seen = [
-        made for made in findings if made.verdict is Verdict.FOUND and made.mistake != Mistake.DMARC_INHERITED
-    ]
+    seen = [made for made in findings if made.verdict is Verdict.FOUND and not made.mistake]
     answers = look.resolver_answers((made.record.name, made.record.type) for made in seen)
     by_key = {made.record.key: answer for made, answer in zip(seen, answers, strict=True)}
     return [

@@ -4,7 +4,7 @@ ends by its deadline."""
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -33,6 +33,14 @@ SENTENCES = {
     Why.SILENT: "The name servers of {zone} did not answer in time ({servers}).",
     Why.LATE: "The name servers of {zone} took so long that there was no time to ask for this record.",
 }
+
+
+def is_public(address: str) -> bool:
+    """Whoever owns a domain chooses its servers' addresses, and must not choose any of ours."""
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_global and not parsed.is_multicast
+
+
 _Told = tuple[Server, Answer | Unanswered]
 _Question = tuple[str, str]  # name, type
 
@@ -46,15 +54,27 @@ class View:
 
 
 class Look:
-    """`resolvers` are asked for recursion. The zone's own servers are found with them, except where
-    `fixed`: then the same servers are asked as if they were the zone's. Use as a context."""
+    """`resolvers` are asked for recursion. The zone's own servers, on `port`, are found with them, except
+    where `fixed`: then the same servers are asked as if they were the zone's. `may_ask`: whether a domain may
+    send us to an address. Use as a context."""
 
-    def __init__(self, domain: str, resolvers: Sequence[Server], *, fixed: bool, seconds: float) -> None:
+    def __init__(
+        self,
+        domain: str,
+        resolvers: Sequence[Server],
+        *,
+        fixed: bool,
+        seconds: float,
+        may_ask: Callable[[str], bool] = is_public,
+        port: int = 53,
+    ) -> None:
         self.domain = domain
         self.zone = domain
         self.registered = True
         self._resolvers = tuple(resolvers)
         self._fixed = fixed
+        self._may_ask = may_ask
+        self._port = port
         self._deadline = Deadline(seconds)
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="dns")
         self._servers: tuple[Server, ...] = self._resolvers if fixed else ()
@@ -235,15 +255,19 @@ class Look:
                 for rdata in rrset
             ]
             names = sorted(names)[:MOST_SERVERS]
-            self._of_zones[zone] = _public(self._resolve(name, "A") for name in names)
+            self._of_zones[zone] = self._allowed(self._resolve(name, "A") for name in names)
         if not self._of_zones[zone]:
             raise Unanswered(Why.UNREACHABLE)
         return self._of_zones[zone]
 
     def _addresses_of(self, names: Iterable[str]) -> tuple[Server, ...]:
         chosen = sorted(names)[:MOST_SERVERS]
-        old = _public(self.resolver_answers((name, "A") for name in chosen))
-        return old or _public(self.resolver_answers((name, "AAAA") for name in chosen))
+        old = self._allowed(self.resolver_answers((name, "A") for name in chosen))
+        return old or self._allowed(self.resolver_answers((name, "AAAA") for name in chosen))
+
+    def _allowed(self, answers: Iterable[Answer]) -> tuple[Server, ...]:
+        addresses = [address for answer in answers for address in answer.values[:1]]
+        return tuple(Server(address, self._port) for address in addresses if self._may_ask(address))
 
 
 class _NoSuchNameError(Exception):
@@ -255,12 +279,6 @@ def _name(written: str) -> dns.name.Name:
         return dns.name.from_text(written)
     except (dns.exception.DNSException, UnicodeError) as e:
         raise _NoSuchNameError from e
-
-
-def _public(answers: Iterable[Answer]) -> tuple[Server, ...]:
-    """Whoever owns a domain chooses its servers' addresses, and must not choose ours."""
-    addresses = [address for answer in answers for address in answer.values[:1]]
-    return tuple(Server(address) for address in addresses if ipaddress.ip_address(address).is_global)
 
 
 def _delegated(message: dns.message.QueryMessage, name: dns.name.Name) -> dns.name.Name | None:

@@ -20,6 +20,7 @@ SES = "amazonses.com"
 SES_SPF = "v=spf1 -all"  # in place of Amazon's own, which lists addresses and needs no further look-up
 LONGEST = 4000  # characters of a record that is read at all; what mail servers take is far shorter
 _EXPLANATION = re.compile(r"(?i)(?<=\s)exp=\S*")
+_VERSION = re.compile(r"(?i)^v=spf1\b")
 
 
 @cache
@@ -36,8 +37,9 @@ def library() -> Any:
 
 
 def readable(text: str) -> str:
-    """Without exp=, which only explains refusals and which the library would look up by itself."""
-    return _EXPLANATION.sub("", text).strip()
+    """Without exp=, which only explains refusals and which the library would look up by itself; the version,
+    which may be written in capitals (RFC 7208 section 12), as the library wants it."""
+    return _VERSION.sub("v=spf1", _EXPLANATION.sub("", text)).strip()
 
 
 class NobodyAnsweredError(dns.exception.DNSException):

@@ -50,7 +50,6 @@ class Mistake(StrEnum):
     CNAME_LOOP = "cname loop"
     WILDCARD = "wildcard"
     OTHER_VALUE = "other value"
-    TWO_VALUES = "two values"
     QUOTES = "quotes"
     SPLIT = "split"
     TWO_SPF = "two spf"

@@ -19,6 +19,7 @@ FRAGMENT = re.compile(
     re.IGNORECASE,
 )
 IN_ONE = f"their mechanisms in one record, with {INCLUDE_SES} before the all at its end"
+IN_IT = f"the same with {INCLUDE_SES} before the all at its end"
 _ALL = re.compile(r"[+?~-]?all", re.IGNORECASE)
 _SOFTEST_FIRST = "?~-"
 
@@ -101,12 +102,19 @@ def _readable(case: Case, record: DnsRecord, texts: tuple[str, ...], reading: Re
         return good(record, texts)
     better = _better(case, record, texts)
     if better is None and not reading.names_ses:
-        costs = _costs(read(merged(texts), record.name, case.look))
-        return finding(record, Verdict.DIFFERENT, texts, Mistake.SPF_FULL, costs=costs)
+        fuller = read(merged(texts), record.name, case.look)
+        if fuller.mistake is Mistake.SPF_LOOKUPS:
+            return finding(record, Verdict.DIFFERENT, texts, Mistake.SPF_FULL, costs=_costs(fuller))
     works = mistake is Mistake.SPF_AFTER_ALL and reading.names_ses
-    verdict = Verdict.FOUND if works else Verdict.DIFFERENT
-    culprits = reading.redirect
-    return finding(record, verdict, texts, mistake, better=better, culprits=culprits)
+    return finding(
+        record,
+        Verdict.FOUND if works else Verdict.DIFFERENT,
+        texts,
+        mistake,
+        better=better,
+        instead=IN_IT,
+        culprits=reading.redirect,
+    )
 
 
 def _weakness(text: str, reading: Reading) -> Mistake | None:
@@ -156,15 +164,15 @@ def _way_into_loop(message: str) -> str:
 
 
 def _dearest(text: str, name: str, look: Look) -> dict[str, int]:
-    spf = library().spf
-    try:
-        result = spf.parse_spf_record(
-            readable(text), name, resolver=LibraryResolver(look), ignore_too_many_lookups=True
-        )
-    except spf.SPFError:
-        return {}
-    terms = [each for each in result["parsed"]["mechanisms"] if each.get("dns_lookups", 0) > 1]
-    return {f"{each['mechanism']}:{each['value']}": each["dns_lookups"] for each in terms}
+    """The look-ups of each include by itself, as far as they can be counted."""
+    spf, costs = library().spf, {}
+    for term in [term for term in text.split() if term.lower().startswith("include:")]:
+        try:
+            alone = spf.parse_spf_record(f"v=spf1 {term} ~all", name, resolver=LibraryResolver(look))
+        except spf.SPFError:
+            continue
+        costs[term] = alone["dns_lookups"]
+    return {term: count for term, count in costs.items() if count > 1}
 
 
 def _costs(reading: Reading) -> str:
