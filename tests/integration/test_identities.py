@@ -35,14 +35,11 @@ def unpublish(simulator: Simulator, identity: Identity) -> None:
     simulator.call("DELETE", "/_sim/dns", [record.as_json() for record in records])
 
 
-def cool_down(app: App, identity: Identity, seconds: float = 31) -> None:
-    """As if the last check had been so long ago."""
+def cool_down(app: App, identity: Identity, *, seconds: float = 0, hours: float = 0) -> None:
+    """As if the last check had been so long ago: half a minute, unless it is said."""
+    ago = timedelta(seconds=seconds, hours=hours) or timedelta(seconds=31)
     with app.db.begin() as session:
-        session.execute(
-            update(Identity)
-            .where(Identity.id == identity.id)
-            .values(checked_at=app.now() - timedelta(seconds=seconds))
-        )
+        session.execute(update(Identity).where(Identity.id == identity.id).values(checked_at=app.now() - ago))
 
 
 def campaign_on(app: App, sender: Sender, status: CampaignStatus) -> Campaign:
@@ -284,34 +281,6 @@ def test_only_managers_add_and_verify_and_only_their_own(app: App, cast: Cast) -
         identities.verify_now(app, cast.charlie, cast.globex.id, identity.id)
     with pytest.raises(NotFound, match="There is no such identity"):
         identities.verify_now(app, cast.charlie, cast.globex.id, 999)
-
-
-def test_v2_7_the_job_checks_what_is_due_and_nothing_else(app: App, simulator: Simulator, cast: Cast) -> None:
-    pending = identities.add(app, cast.bob, cast.acme.id, "acme-mail.io")
-    publish(simulator, pending)
-    assert identities.refresh_due(app) == "Checked 0 of 0 identities."
-    cool_down(app, pending, seconds=4 * 3600 + 1)
-    assert identities.refresh_due(app) == "Checked 1 of 1 identities."
-    with app.db.read() as session:
-        verified = identities.get_identity(session, cast.acme.id, pending.id)
-    assert verified.verified_for_sending
-    cool_down(app, pending, seconds=5 * 3600)
-    assert identities.refresh_due(app) == "Checked 0 of 0 identities."
-    unpublish(simulator, verified)
-    cool_down(app, pending, seconds=24 * 3600 + 1)
-    assert identities.refresh_due(app) == "Checked 1 of 1 identities."
-    with app.db.read() as session:
-        broken = identities.get_identity(session, cast.acme.id, pending.id)
-    assert {finding["verdict"] for finding in broken.dns_findings} == {"missing"}
-
-
-def test_one_identity_that_fails_does_not_keep_the_job_from_the_others(
-    app: App, simulator: Simulator, cast: Cast
-) -> None:
-    for name in ("acme-mail.io", "acme-post.io"):
-        cool_down(app, identities.add(app, cast.bob, cast.acme.id, name), seconds=5 * 3600)
-    simulator.faults({**REFUSED, "operation": "GetEmailIdentity", "times": 1})
-    assert identities.refresh_due(app) == "Checked 1 of 2 identities."
 
 
 def test_a_removed_domain_is_gone_from_ses_and_free_for_its_next_owner(
