@@ -179,14 +179,21 @@ def _card(finding: Finding, title: str) -> str:
     color, words = _verdict(finding)
     is_done = finding.verdict == Verdict.FOUND and not finding.advice
     is_open = "" if is_done or _is_optional(finding) else " open"
-    record = finding.record
-    note = f'<p class="quiet">{shown(record.optional_note)}</p>' if record.optional_note else ""
+    tag = f'<span class="tag">{shown(finding.record.type)}</span>'
     return (
-        f'<details class="card record"{is_open}><summary><span class="tag">{shown(record.type)}</span>'
+        f'<details class="card record"{is_open}><summary>{tag}'
         f'<h3>{shown(title)}</h3><span class="badge {color}">{words}</span></summary>'
-        f'<div class="body">{_advice(finding, color)}{note}<dl>{_name(record)}{_value(finding)}'
-        f"{_answers(finding)}</dl></div></details>"
+        f'<div class="body">{_advice(finding, color)}{_note(finding)}<dl>{_name(finding.record)}'
+        f"{_value(finding)}{_answers(finding)}</dl></div></details>"
     )
+
+
+def _note(finding: Finding) -> str:
+    """Why it is asked for; that it is not required stands above already."""
+    note = finding.record.optional_note.removeprefix("Recommended.").removeprefix("Optional:").strip()
+    if not note or finding.verdict == Verdict.FOUND:
+        return ""
+    return f'<p class="quiet note">{shown(note[:1].upper() + note[1:])}</p>'
 
 
 def _verdict(finding: Finding) -> tuple[str, str]:
@@ -194,8 +201,8 @@ def _verdict(finding: Finding) -> tuple[str, str]:
         return NOT_CHECKED
     if finding.verdict == Verdict.FOUND and finding.advice:
         return REMARK
-    if finding.verdict == Verdict.MISSING and _is_optional(finding):
-        return NOT_THERE
+    if finding.verdict == Verdict.MISSING and not finding.record.required:
+        return NOT_THERE if _is_optional(finding) else ("odd", VERDICTS[Verdict.MISSING][1])
     return VERDICTS[finding.verdict]
 
 
