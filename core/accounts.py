@@ -104,7 +104,11 @@ def request_production_access(
     with app.db.read() as session:
         account = get_account(session, account_id)
     _refuse_needless(account)
-    app.providers.email(account.region).request_production_access(request)
+    try:
+        app.providers.email(account.region).request_production_access(request)
+    except Conflict:
+        _is_refreshed(app, account)  # whoever asked: what AWS reviews is shown at once
+        raise
     with app.db.begin() as session:
         account = get_account(session, account_id)
         account.review_status = IN_REVIEW
