@@ -37,6 +37,8 @@ ADVICE = {
     "{value}.",
     Mistake.OTHER_IDENTITY: "{found} is from another or a former identity in SES: change it to "
     "{value}, and remove records that are not listed here any more.",
+    Mistake.OTHER_OWNERSHIP: "{found} is for another AWS account or region: add a second TXT record "
+    "with {value}, and keep the other while that account sends.",
     Mistake.OTHER_ZONE: "The end of the value is not right: change {found} to {value}, the whole of it.",
     Mistake.PARTIAL: "{there} of the {of} DKIM records can be seen and SES wants all: add the CNAME "
     "named {name} with the value {value} as well.",

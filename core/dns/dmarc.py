@@ -7,7 +7,7 @@ from typing import Any
 
 from core.dns.advice import finding, good
 from core.dns.case import Case
-from core.dns.parsing import LONGEST, LibraryResolver, library
+from core.dns.parsing import LONGEST, LibraryResolver, library, said
 from core.dns.records import DnsRecord, Finding, Kind, Mistake, Verdict, kind_of
 from core.dns.resolver import registrable
 
@@ -60,7 +60,7 @@ def _read(case: Case, text: str, domain: str) -> tuple[_Tags, str]:
             text, domain, resolver=LibraryResolver(case.look), ignore_unrelated_records=True
         )["tags"]
     except dmarc.DMARCError as e:
-        return {}, " ".join(str(e).removeprefix("Error: ").split()).rstrip(".")
+        return {}, said(e, "Error: ")
     if not tags["p"]["explicit"]:
         return {}, "it has no policy, such as p=none"
     return tags, ""

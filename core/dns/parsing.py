@@ -42,6 +42,14 @@ def readable(text: str) -> str:
     return _VERSION.sub("v=spf1", _EXPLANATION.sub("", text)).strip()
 
 
+def said(error: Exception, prefix: str) -> str:
+    """The library's words about a record that it cannot read, for people who do not know its grammar."""
+    words = " ".join(str(error).removeprefix(prefix).split()).rstrip(".")
+    if "end_of_statement" not in words:
+        return words
+    return f"it goes wrong at the arrow, where a separator may be missing: {words.partition(' in: ')[2]}"
+
+
 class NobodyAnsweredError(dns.exception.DNSException):
     """Nobody could be asked."""
 

@@ -44,6 +44,7 @@ class Mistake(StrEnum):
     TXT_INSTEAD = "txt instead of cname"
     TOKENS_SWAPPED = "tokens swapped"
     OTHER_IDENTITY = "other identity"
+    OTHER_OWNERSHIP = "other ownership"
     OTHER_ZONE = "other signing zone"
     PARTIAL = "partial"
     CNAME_IN_THE_WAY = "cname in the way"

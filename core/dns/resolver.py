@@ -26,13 +26,14 @@ class Resolver:
 
     def look(self, domain: str, *, seconds: float) -> Look:
         """A look whose questions end within so many seconds, with the domain's zone found."""
+        domain = domain.lower().rstrip(".")
         look = Look(domain, self._fixed or _system_servers(), fixed=bool(self._fixed), seconds=seconds)
         look.find_zone(registrable(domain))
         return look
 
     def lookup(self, name: str, type: str) -> Answer:
         """One answer, for whoever needs no more. Never raises."""
-        with self.look(name.lower().rstrip("."), seconds=LOOKUP_SECONDS) as look:
+        with self.look(name, seconds=LOOKUP_SECONDS) as look:
             return look.ask(name, type)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from core.dns.advice import finding, good, unknown
 from core.dns.case import Case
 from core.dns.look import Look
-from core.dns.parsing import LONGEST, SES, LibraryResolver, library, readable
+from core.dns.parsing import LONGEST, SES, LibraryResolver, library, readable, said
 from core.dns.records import DnsRecord, Finding, Mistake, Verdict
 
 INCLUDE_SES = f"include:{SES}"
@@ -151,8 +151,7 @@ def _failed(e: Any, text: str, name: str, look: Look, resolver: LibraryResolver)
     if isinstance(e, spf.SPFIncludeLoop | spf.SPFRedirectLoop):
         return Reading(Mistake.SPF_LOOP, culprits=(_way_into_loop(str(e)),), unanswered=unanswered)
     if isinstance(e, spf.SPFSyntaxError) and not resolver.asked:  # it reads all of a record before it asks
-        said = " ".join(str(e).removeprefix(f"{name}: ").split())
-        return Reading(Mistake.SPF_SYNTAX, error=said.rstrip("."))
+        return Reading(Mistake.SPF_SYNTAX, error=said(e, f"{name}: "))
     culprits = resolver.asked[-1:]
     return Reading(Mistake.SPF_INCLUDE, culprits=tuple(culprits), unanswered=unanswered)
 

@@ -47,7 +47,7 @@ def _present(case: Case, record: DnsRecord, texts: tuple[str, ...], rest: tuple[
         return good(record, texts)
     if quoted := _quoted(record, texts):
         return quoted
-    return finding(record, Verdict.DIFFERENT, texts, Mistake.OTHER_IDENTITY)
+    return finding(record, Verdict.DIFFERENT, texts, Mistake.OTHER_OWNERSHIP)
 
 
 def _absent(case: Case, record: DnsRecord, answer: Answer) -> Finding:

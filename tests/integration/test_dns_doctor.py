@@ -198,8 +198,8 @@ DKIM = [
 
 TEXT = [
     Broken(
-        *("ownership-of-another-identity", "ownership", DIFFERENT, Mistake.OTHER_IDENTITY),
-        f"oldTokenOfAnAccount=,{OWNERSHIP}",
+        *("ownership-of-another-account", "ownership", DIFFERENT, Mistake.OTHER_OWNERSHIP),
+        f"oldTokenOfAnAccount=,second TXT record,{OWNERSHIP}",
         put=[("TXT", f"_amazonses.{DOMAIN}", "oldTokenOfAnAccount=")],
     ),
     Broken(
@@ -380,7 +380,7 @@ DMARC = [
     ),
     Broken(
         *("dmarc-without-semicolon", "dmarc", DIFFERENT, Mistake.DMARC_SYNTAX),
-        "cannot be read",
+        "separator may be missing,v=DMARC1 ➞p=none",
         put=[("TXT", f"_dmarc.{DOMAIN}", "v=DMARC1 p=none")],
     ),
     Broken(
