@@ -7,7 +7,6 @@ may have them checked again; nothing else of the tenant can be reached with it.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import secrets
 from dataclasses import dataclass
@@ -131,7 +130,7 @@ def open_page(app: App, token: str) -> Page:
         status=identity.verification_status,
         verified=identity.verified_for_sending and identity.dkim_status == VerificationStatus.SUCCESS,
         checked_at=identity.checked_at,
-        seconds_until_check=_seconds_until_check(identity.checked_at, now),
+        seconds_until_check=identities.seconds_until_check(identity.checked_at, now),
         records=identities.findings(identity, opened.region),
         expires_at=opened.OnboardingLink.expires_at,
         shown_at=now,
@@ -176,14 +175,6 @@ def _note_opening(app: App, link: OnboardingLink, at: datetime) -> None:
         return
     with app.db.begin() as session:
         session.execute(update(OnboardingLink).where(OnboardingLink.id == link.id).values(opened_at=at))
-
-
-def _seconds_until_check(checked_at: datetime | None, now: datetime) -> int:
-    if checked_at is None:
-        return 0
-    # A clock that was set back must not lock the button for as long.
-    since = abs((now - checked_at).total_seconds())
-    return max(0, math.ceil(identities.COOLDOWN_SECONDS - since))
 
 
 def _state(link: OnboardingLink, domain_removed_at: datetime | None, now: datetime) -> str:

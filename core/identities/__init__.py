@@ -17,7 +17,13 @@ from core.db.states import VerificationStatus
 from core.errors import InputError
 from core.identities import at_ses
 from core.identities.breaks import why_no_campaign, why_not_now
-from core.identities.checks import COOLDOWN_SECONDS, note, refresh_due, verify_now
+from core.identities.checks import (
+    COOLDOWN_SECONDS,
+    note,
+    refresh_due,
+    seconds_until_check,
+    verify_now,
+)
 from core.identities.names import checked_name, domain_of
 from core.identities.records import DOMAIN, findings, left_behind, records
 from core.identities.removal import remove, remove_unused, remove_unused_due
@@ -52,6 +58,7 @@ __all__ = [
     "remove_unused",
     "remove_unused_due",
     "restorable",
+    "seconds_until_check",
     "set_mail_from",
     "verify_now",
     "wanted",

@@ -77,6 +77,14 @@ def refresh_due(app: App) -> str:
     return f"Checked {checked} of {len(due)} identities."
 
 
+def seconds_until_check(checked_at: datetime | None, now: datetime) -> int:
+    """0: may be checked now. A clock that was set back must not lock the button for as long."""
+    if checked_at is None:
+        return 0
+    since = abs((now - checked_at).total_seconds())
+    return max(0, math.ceil(COOLDOWN_SECONDS - since))
+
+
 def note(identity: Identity, state: IdentityState, at: datetime) -> None:
     """What SES said of it."""
     if state.verified_for_sending and not identity.verified_for_sending:
@@ -121,8 +129,7 @@ def _begin(app: App, tenant_id: int, identity_id: int) -> Check:
 
 
 def _too_soon(identity: Identity, now: datetime) -> str:
-    since = abs((now - identity.checked_at).total_seconds()) if identity.checked_at else 0.0
-    wait = max(1, math.ceil(COOLDOWN_SECONDS - since))
+    wait = max(1, seconds_until_check(identity.checked_at, now))
     return f"{identity.name} was checked a moment ago. Try again in {wait} seconds."
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
 import streamlit as st
 
-from core import identities
 from core.db.models import Identity
 from core.db.states import VerificationStatus
 from core.dns import Verdict
@@ -78,14 +76,6 @@ def mending(identity: Identity) -> str:
         if finding.get("required") and finding.get("verdict") != Verdict.FOUND and finding.get("advice"):
             return str(finding["advice"])
     return "Press Verify now: SES begins again."
-
-
-def seconds_until_check(identity: Identity, now: datetime) -> int:
-    """0: may be checked now."""
-    if identity.checked_at is None:
-        return 0
-    since = abs((now - identity.checked_at).total_seconds())
-    return max(0, math.ceil(identities.COOLDOWN_SECONDS - since))
 
 
 def details(identity: Identity, zone: str) -> str:

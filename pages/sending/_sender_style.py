@@ -12,7 +12,8 @@ STYLE = """<style>
 { overflow-wrap: anywhere; }
 /* Copying is what these are for: their buttons show without a mouse above them. */
 [class*="st-key-record_"] [data-testid="stCode"] > div:last-child {
-  opacity: 1; visibility: visible; top: 0; height: 100%; display: flex; align-items: center; }
+  opacity: 1; visibility: visible; top: 0; height: 100%; padding: 0 .5rem 0 0;
+  display: flex; align-items: center; }
 [class*="st-key-record_"] [data-testid="stCode"] pre { padding: .55rem 2.75rem .55rem .75rem; }
 [class*="st-key-record_"] [data-testid="stColumn"]:first-child { max-width: 5rem; }
 /* On a phone the cells of a row stand below each other, and no head names them. */

@@ -22,7 +22,6 @@ from pages.sending._sender_status import (
     is_open,
     last_check,
     mending,
-    seconds_until_check,
     summary,
     trouble,
 )
@@ -40,7 +39,7 @@ def draw_sender(app: App, actor: Actor, tenant: Tenant, view: SenderView | None)
         return
     _draw_head(actor, tenant, view)
     waiting = is_open(view.identity)
-    cooling = seconds_until_check(view.identity, app.now()) > 0
+    cooling = identities.seconds_until_check(view.identity.checked_at, app.now()) > 0
     refresh = REFRESH_SECONDS if waiting else None
     live(_draw_state, COUNTDOWN_SECONDS if cooling else refresh)(app, actor, tenant, view, cooling)
     if view.identity.type != identities.DOMAIN:
@@ -70,7 +69,7 @@ def _draw_state(app: App, actor: Actor, tenant: Tenant, drawn: SenderView, cooli
     """Counts the cooldown down, and draws the whole page when something has changed since it was drawn."""
     actions.hand_over()
     view = _again(app, actor, tenant, drawn)
-    identity, seconds = view.identity, seconds_until_check(view.identity, app.now())
+    identity, seconds = view.identity, identities.seconds_until_check(view.identity.checked_at, app.now())
     if cooling != (seconds > 0) or identity.version != drawn.identity.version:
         st.rerun()
     with st.container(border=True, gap="small", key="sender_state"):

@@ -191,10 +191,18 @@ def test_v1_9_the_sender_is_listed_pending_with_its_time(story: Story) -> None:
     expect(story.tab.get_by_text("Page 1 of 1, 3 senders")).to_be_visible()
 
 
-def test_v1_11_the_same_address_again_is_refused(story: Story) -> None:
+def test_while_one_types_the_table_refreshes_behind_the_dialog(story: Story) -> None:
     story.tab.get_by_role("button", name="Add sender").click()
     dialog = story.tab.get_by_role("dialog")
     dialog.get_by_label("Email address").fill(NEWS)
+    expect(story.row(SHOP).get_by_text("Not checked yet")).to_be_visible()
+    story.half_a_minute_later()
+    expect(story.row(SHOP).get_by_text("Checked 1 min ago")).to_be_visible()
+    expect(dialog.get_by_label("Email address")).to_have_value(NEWS)
+
+
+def test_v1_11_the_same_address_again_is_refused(story: Story) -> None:
+    dialog = story.tab.get_by_role("dialog")
     dialog.get_by_role("button", name="Continue").click()
     expect(dialog.get_by_text("Sender already exists")).to_be_visible()
     dialog.get_by_role("button", name="Close", exact=True).click()
@@ -278,7 +286,7 @@ def test_v2_9_a_verified_sender_as_default_has_a_badge(story: Story) -> None:
 
 def test_v2_10_a_second_default_unsets_the_first(story: Story) -> None:
     senders.add(story.app, access.SYSTEM, story.tenant_id, TEAM)
-    expect(story.row(TEAM)).to_be_visible()  # the table draws itself anew while one is pending
+    story.open()
     story.choose(TEAM, "Make default")
     expect(badge(story.row(TEAM), "Default")).to_be_visible()
     expect(badge(story.row(NEWS), "Default")).to_have_count(0)
@@ -297,6 +305,16 @@ def test_v2_11_the_cooldown_cannot_be_got_round_in_another_tab(story: Story) -> 
     other.goto(f"{story.console.url}/senders?tenant=acme&sender={story.sender(SHOP).id}")
     expect(other.get_by_role("button", name="Verify again in")).to_be_disabled()
     other.close()
+
+
+def test_nothing_is_wider_than_a_phone(story: Story) -> None:
+    story.tab.set_viewport_size({"width": 380, "height": 800})
+    for query in ({}, {"sender": story.sender(SHOP).id}):
+        story.open(**query)
+        expect(story.tab.get_by_text("hello@acme-shop.net")).to_be_visible()
+        main = story.tab.get_by_test_id("stMain")
+        assert main.evaluate("shown => shown.scrollWidth - shown.clientWidth") == 0
+        assert story.tab.evaluate("document.documentElement.scrollWidth") == 380
 
 
 def _as_class(key: str) -> str:
