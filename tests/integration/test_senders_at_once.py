@@ -19,6 +19,7 @@ from tests.integration.test_identities import cool_down
 from tests.simulators import Simulator
 
 PEOPLE = 6
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def outcomes(*presses: Callable[[], object]) -> Counter[str]:
@@ -30,7 +31,7 @@ def outcomes(*presses: Callable[[], object]) -> Counter[str]:
         ready.wait()
         try:
             act()
-        except (Conflict, InputError, NotFound) as e:
+        except (Conflict, InputError, NotFound) as told:
             told.append(type(e).__name__)
         else:
             told.append("won")
@@ -129,6 +130,7 @@ def test_one_deletes_while_another_makes_it_the_default(
     assert left.is_default is (left.deleted_at is None)
 
 
+@SQLITE
 def test_who_looked_before_somebody_else_changed_it_is_told(
     app: App, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
@@ -168,6 +170,7 @@ def test_five_may_wait_to_be_verified_however_many_are_added_at_once(app: App, c
     assert len(senders.list_senders(app, cast.bob, cast.acme.id)) == senders.MAX_PENDING
 
 
+@SQLITE
 def test_a_sixth_that_waits_is_refused_and_nothing_is_made(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
 ) -> None:
@@ -175,11 +178,9 @@ def test_a_sixth_that_waits_is_refused_and_nothing_is_made(
     pending = [senders.add(app, cast.bob, cast.acme.id, f"a{n}@acme-post.io") for n in range(5)]
     asked = len(simulator.calls())
     for address in ("b@acme-post.io", "b@acme-news.io"):
-        with pytest.raises(
-            InputError, match="5 senders wait to be verified already. Verify one of them"
-        ) as e:
+        with pytest.raises(InputError, match="5 senders wait to be verified already") as told:
             senders.add(app, cast.bob, cast.acme.id, address)
-        assert e.value.field == "address"
+        assert told.value.field == "address"
     assert len(simulator.calls()) == asked
     senders.add(app, cast.bob, cast.acme.id, "help@acme-mail.io")  # its domain is verified
     senders.add(app, cast.charlie, cast.globex.id, "news@globex-post.net")  # each tenant has its own five

@@ -82,7 +82,7 @@ def test_after_seven_days_the_sender_is_gone_and_its_domain_out_of_ses(
     senders.remove(app, alice, cast.acme.id, sender.id)
     as_if_deleted(app, ago=timedelta(days=7, seconds=1))
     assert restorable(app, cast) == []
-    with pytest.raises(Conflict, match="can no longer be restored. Add it again"):
+    with pytest.raises(Conflict, match=r"can no longer be restored\. Add it again"):
         senders.restore(app, alice, cast.acme.id, sender.id)
 
     said = senders.purge_due(app)
@@ -97,6 +97,7 @@ def test_after_seven_days_the_sender_is_gone_and_its_domain_out_of_ses(
     assert again.identity_id != sender.identity_id, "the name is free for anybody"
 
 
+@SQLITE
 def test_where_ses_fails_the_purge_is_repeated(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
@@ -144,6 +145,7 @@ def test_an_identity_that_never_had_a_sender_goes_after_a_week(app: App, cast: C
     assert not at_ses(app)
 
 
+@SQLITE
 def test_at_once_it_is_gone_also_when_it_was_deleted_before(
     app: App, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
@@ -156,6 +158,7 @@ def test_at_once_it_is_gone_also_when_it_was_deleted_before(
         senders.remove(app, alice, cast.acme.id, sender.id, at_once=True)
 
 
+@SQLITE
 def test_where_ses_fails_at_once_it_is_deleted_and_the_job_does_the_rest(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
@@ -184,6 +187,7 @@ def test_a_domain_whose_removal_failed_begins_anew_with_its_next_sender(
     assert any(arn.endswith("identity/acme-mail.io") for arn in associated)
 
 
+@SQLITE
 def test_added_again_after_removal_it_has_a_fresh_start(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
@@ -238,7 +242,7 @@ def test_one_whose_address_or_domain_is_taken_is_not_restored(
         live.deleted_at = live.removed_at = app.now()
     identities.remove(app, alice, cast.acme.id, sender.identity_id)
     assert restorable(app, cast) == []
-    with pytest.raises(Conflict, match="The domain of .* was removed meanwhile. Add it again"):
+    with pytest.raises(Conflict, match=r"The domain of .* was removed meanwhile\. Add it again"):
         senders.restore(app, alice, cast.acme.id, sender.id)
 
 
