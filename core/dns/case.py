@@ -72,8 +72,7 @@ def _doubled(case: Case, record: DnsRecord) -> list[tuple[str, Mistake]]:
 
 
 def _shortened(case: Case, record: DnsRecord) -> list[tuple[str, Mistake]]:
-    """Where somebody left out news of news.acme-mail.io. SPF and DMARC up there are the parent's own."""
-    before = record.name.removesuffix(case.domain)
-    if case.domain == case.look.zone or before in ("", "_dmarc."):
+    """Where somebody left out news of news.acme-mail.io. What else is up there is the parent's own."""
+    if case.domain == case.look.zone or record.kind not in (Kind.DKIM, Kind.OWNERSHIP):
         return []
-    return [(f"{before}{case.look.zone}", Mistake.NAME_SHORT)]
+    return [(f"{record.name.removesuffix(case.domain)}{case.look.zone}", Mistake.NAME_SHORT)]

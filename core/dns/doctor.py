@@ -11,7 +11,7 @@ from core.dns.advice import finding, listed, unknown
 from core.dns.answers import Answer
 from core.dns.case import Case, from_wildcard
 from core.dns.look import Look, View
-from core.dns.records import DnsRecord, Finding, Kind, Mistake, Verdict
+from core.dns.records import DnsRecord, Finding, Mistake, Verdict
 from core.dns.resolver import Resolver, registrable
 
 JUDGES = {"CNAME": cname.judge, "MX": mx.judge, "TXT": text.judge}
@@ -124,9 +124,9 @@ def _compared(made: Finding, answer: Answer) -> Finding:
 
 
 def _of_record(made: Finding, values: tuple[str, ...]) -> tuple[str, ...]:
-    if made.record.kind in (Kind.SPF, Kind.DMARC):
-        return tuple(value for value in values if text.is_meant(made.record, value))
-    return values
+    if made.record.type != "TXT":
+        return values
+    return tuple(value for value in values if text.is_meant(made.record, value))
 
 
 def _duration(seconds: int) -> str:

@@ -179,12 +179,15 @@ class Look:
         reply = read(message)
         if not reply.authoritative and not self._fixed:
             raise Unanswered(Why.LAME)
-        return self._complete(reply, kind)
+        return self._complete(reply, kind, steps=steps - 1)
 
-    def _complete(self, reply: Reply, kind: str) -> Answer:
-        if reply.further is None or self._is_own(plain(reply.further)):
+    def _complete(self, reply: Reply, kind: str, *, steps: int) -> Answer:
+        if reply.further is None or steps < 0:
             return reply.answer
-        target = self._resolve(plain(reply.further), kind)
+        if self._is_own(plain(reply.further)):
+            target = self._follow(self._servers, reply.further, kind, steps=steps)
+        else:
+            target = self._resolve(plain(reply.further), kind)
         return replace(reply.answer, values=target.values, error=target.error, failed=target.failed)
 
     def _own_message(

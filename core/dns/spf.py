@@ -41,7 +41,7 @@ class Reading:
 def judge(case: Case, record: DnsRecord, texts: tuple[str, ...], rest: Sequence[str]) -> Finding:
     """`texts`: the SPF records at the name; `rest`: the other TXT values there."""
     if len(texts) > 1:
-        better = _better(case, record, texts)
+        better = better_of(case, record, texts)
         count = str(len(texts))
         return finding(
             record, Verdict.DIFFERENT, texts, Mistake.TWO_SPF, better=better, instead=IN_ONE, count=count
@@ -50,13 +50,13 @@ def judge(case: Case, record: DnsRecord, texts: tuple[str, ...], rest: Sequence[
     fragments = tuple(text for text in rest if FRAGMENT.match(text))
     if fragments and not (reading.names_ses and reading.mistake is None):
         pieces = texts + fragments
-        better = _better(case, record, pieces)
+        better = better_of(case, record, pieces)
         return finding(record, Verdict.DIFFERENT, pieces, Mistake.SPLIT, better=better, instead=IN_ONE)
     if reading.unanswered and reading.mistake is not Mistake.SPF_SYNTAX:
         names = ", ".join(reading.unanswered[:3])
         return unknown(record, f"The SPF record names {names}, which could not be looked up.", texts)
     if reading.mistake is not None:
-        return _broken(case, record, texts, reading)
+        return _broken(case, record, texts, reading, reading.mistake)
     return _readable(case, record, texts, reading)
 
 
@@ -100,7 +100,7 @@ def _readable(case: Case, record: DnsRecord, texts: tuple[str, ...], reading: Re
     mistake = _weakness(texts[0], reading)
     if mistake is None:
         return good(record, texts)
-    better = _better(case, record, texts)
+    better = better_of(case, record, texts)
     if better is None and not reading.names_ses:
         fuller = read(merged(texts), record.name, case.look)
         if fuller.mistake is Mistake.SPF_LOOKUPS:
@@ -128,14 +128,17 @@ def _weakness(text: str, reading: Reading) -> Mistake | None:
     return Mistake.SPF_REDIRECT if reading.redirect else Mistake.SPF_WITHOUT_SES
 
 
-def _broken(case: Case, record: DnsRecord, texts: tuple[str, ...], reading: Reading) -> Finding:
-    assert reading.mistake is not None
-    better = _better(case, record, texts, reading.culprits) if reading.culprits else None
+def _broken(
+    case: Case, record: DnsRecord, texts: tuple[str, ...], reading: Reading, mistake: Mistake
+) -> Finding:
+    better = better_of(case, record, texts, reading.culprits) if reading.culprits else None
     words = {"error": reading.error, "culprits": ", ".join(reading.culprits), "costs": _costs(reading)}
-    return finding(record, Verdict.DIFFERENT, texts, reading.mistake, better=better, **words)
+    return finding(record, Verdict.DIFFERENT, texts, mistake, better=better, **words)
 
 
-def _better(case: Case, record: DnsRecord, texts: Sequence[str], without: Collection[str] = ()) -> str | None:
+def better_of(
+    case: Case, record: DnsRecord, texts: Sequence[str], without: Collection[str] = ()
+) -> str | None:
     """None where the merged record would have a mistake of its own."""
     candidate = merged(texts, without)
     return None if read(candidate, record.name, case.look).mistake else candidate

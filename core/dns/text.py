@@ -45,13 +45,13 @@ def _present(case: Case, record: DnsRecord, texts: tuple[str, ...], rest: tuple[
         return dmarc.judge(case, record, texts)
     if record.value in texts:
         return good(record, texts)
-    if quoted := _quoted(record, texts):
+    if quoted := _quoted(case, record, texts):
         return quoted
     return finding(record, Verdict.DIFFERENT, texts, Mistake.OTHER_OWNERSHIP)
 
 
 def _absent(case: Case, record: DnsRecord, answer: Answer) -> Finding:
-    typed = _quoted(record, answer.values) or _almost(record, answer.values)
+    typed = _quoted(case, record, answer.values) or _almost(record, answer.values)
     if typed:
         return typed
     if record.kind is Kind.DMARC and (placed := dmarc.elsewhere(case, record)):
@@ -63,17 +63,18 @@ def _absent(case: Case, record: DnsRecord, answer: Answer) -> Finding:
     return nothing_there(record)
 
 
-def _quoted(record: DnsRecord, values: tuple[str, ...]) -> Finding | None:
+def _quoted(case: Case, record: DnsRecord, values: tuple[str, ...]) -> Finding | None:
     for value in values:
         bare = value.strip().strip(QUOTATION_MARKS).strip()
-        if (
-            bare != value.strip()
-            and is_meant(record, bare)
-            and (record.kind in BEGINS or bare == record.value)
-        ):
-            better = spf.merged([bare]) if record.kind is Kind.SPF else bare
-            return finding(record, Verdict.DIFFERENT, (value,), Mistake.QUOTES, better=better)
+        if bare == value.strip() or not _is_wanted(record, bare):
+            continue
+        better = spf.better_of(case, record, [bare]) if record.kind is Kind.SPF else bare
+        return finding(record, Verdict.DIFFERENT, (value,), Mistake.QUOTES, better=better, instead=bare)
     return None
+
+
+def _is_wanted(record: DnsRecord, value: str) -> bool:
+    return kind_of(value) is record.kind if record.kind in BEGINS else value == record.value
 
 
 def _almost(record: DnsRecord, values: tuple[str, ...]) -> Finding | None:

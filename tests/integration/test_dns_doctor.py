@@ -222,9 +222,9 @@ TEXT = [
     ),
     Broken(
         *("spf-in-a-word-processors-quotes", "spf", DIFFERENT, Mistake.QUOTES),
-        "quotation marks,include:mail.globex-post.net include:amazonses.com",
-        put=[spf("“v=spf1 include:mail.globex-post.net ~all”")],
-        better="v=spf1 include:mail.globex-post.net include:amazonses.com ~all",
+        "quotation marks,ip4:192.0.2.1 include:amazonses.com",
+        put=[spf("“v=spf1 ip4:192.0.2.1 ~all”")],
+        better="v=spf1 ip4:192.0.2.1 include:amazonses.com ~all",
     ),
     Broken(
         *("spf-split-into-several-records", "spf", DIFFERENT, Mistake.SPLIT),
@@ -496,8 +496,8 @@ MAIL_FROM = [
         without=["mx"],
     ),
     Broken(
-        *("mx-at-the-parents-name", "mx", MISSING, Mistake.NAME_SHORT),
-        f"move it to bounce.{NEWS},entering bounce.news",
+        *("mx-only-of-the-parent", "mx", MISSING, Mistake.NOTHING_THERE),
+        f"Nothing is there yet,bounce.{NEWS}",
         put=[("MX", f"bounce.{DOMAIN}", f"10 {HOST}")],
         without=["mx"],
         domain=NEWS,
