@@ -31,7 +31,7 @@ def outcomes(*presses: Callable[[], object]) -> Counter[str]:
         ready.wait()
         try:
             act()
-        except (Conflict, InputError, NotFound) as told:
+        except (Conflict, InputError, NotFound) as e:
             told.append(type(e).__name__)
         else:
             told.append("won")
