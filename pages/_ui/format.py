@@ -124,6 +124,11 @@ def escape(value: str) -> str:
     return _BEGINNING.sub(r"\1\\\2", "".join(parts))
 
 
+def escape_badge(value: str) -> str:
+    """The same for st.badge, which escapes square brackets itself: twice escaped they would make links."""
+    return escape(value).replace(r"\[", "[").replace(r"\]", "]")
+
+
 def _as_code(value: str) -> str:
     tail = value[len(value.rstrip(".,;:!?")) :]
     return f"`{value[: len(value) - len(tail)].replace('`', '')}`{tail}"

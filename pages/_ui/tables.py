@@ -30,7 +30,7 @@ R = TypeVar("R", bound=_Row)
 
 def badge(status: str) -> None:
     shown = format.status(status)
-    st.badge(format.escape(shown.label), color=shown.color, icon=shown.icon)  # type: ignore[arg-type]
+    st.badge(format.escape_badge(shown.label), color=shown.color, icon=shown.icon)  # type: ignore[arg-type]
 
 
 def chip(status: str) -> list[str]:

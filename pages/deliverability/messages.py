@@ -12,7 +12,7 @@ from core.access import Action
 from core.db.models import Event, Message, Suppression
 from core.reports import MessageStory
 from pages._ui.actions import report
-from pages._ui.format import escape, moment, plural, status
+from pages._ui.format import escape, escape_badge, moment, plural, status
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import badge, empty
 
@@ -100,7 +100,7 @@ def _draw_event(event: Event) -> None:
 
 def _draw_step(label: str, color: str, at: datetime, note: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(escape(label), color=color)
+        st.badge(escape_badge(label), color=color)
         st.text(f"{moment(at, tenant.timezone)}:{at:%S}", width="content")
         st.text(note, width="stretch")
 

@@ -33,6 +33,11 @@ def test_text_is_shown_as_it_is_and_nothing_in_it_is_markdown(value: str, shown:
     assert format.escape(value) == shown
 
 
+def test_a_badge_is_text_after_streamlit_has_escaped_its_brackets_once_more() -> None:
+    shown = format.escape_badge(r"[a](x) \[b] :red[c] *d*").replace("[", r"\[").replace("]", r"\]")
+    assert shown == r"\[a\](x) \\\[b\] \:red\[c\] \*d\*"
+
+
 @pytest.mark.parametrize(
     ("rate", "shown"), [(0.0184, "1.84 %"), (0.0, "0.00 %"), (1.0, "100.00 %"), (None, "–")]
 )
