@@ -1,4 +1,4 @@
-"""Layout: rows that read on a wide screen and on a phone."""
+"""Layout: rows that read on a wide screen and on a phone, and what of Streamlit's own look is too faint."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from typing import Any
 import streamlit as st
 
 # A text takes all of a phone's width but its icon's; what stands beside it on a wide screen goes below.
-_STYLE = """<style>@media (max-width: 640px) {
-[class*="st-key-row-"] { flex-wrap: wrap }
-[class*="st-key-row-"] > :has([class*="st-key-text-"]) { min-width: calc(100% - 3rem) }
-}</style>"""
+# The ring of an option that is not chosen has next to no contrast in the dark.
+_STYLE = """<style>
+@media (max-width: 640px) {
+  [class*="st-key-row-"] { flex-wrap: wrap }
+  [class*="st-key-row-"] > :has([class*="st-key-text-"]) { min-width: calc(100% - 3rem) }
+}
+[data-testid="stRadioOption"]:not([data-selected]) > div > div:first-child {
+  outline: 1px solid #8592a6; outline-offset: -1px;
+}
+</style>"""
 
 
 def style() -> None:
-    """Once a page, for its rows."""
+    """Once a page."""
     st.html(_STYLE)
 
 

@@ -70,12 +70,24 @@ def repair_dialog(app: App, actor: Actor, tenant: Tenant) -> None:
 def draw_step(each: TenantResource) -> None:
     """One thing as a line: its state, what it is, and what AWS said of it."""
     shown = format.status(each.state)
+    said = f": {format.escape(each.detail)}" if each.detail else ""
+    line = "" if each.state == ResourceState.DONE else f" · {shown.label.lower()}{said}"
+    _line(f":{shown.color}[{shown.icon}]", f"**{format.escape(_title(each.key))}**{line}")
+
+
+def draw_steps(app: App, actor: Actor, tenant_id: int) -> None:
+    """How far a plan has come, from what is stored of it: what is missing is only not made yet."""
+    for each in drift.resources(app, actor, tenant_id):
+        if each.state == ResourceState.MISSING:
+            _line(":gray[:material/radio_button_unchecked:]", format.escape(_title(each.key)))
+        else:
+            draw_step(each)
+
+
+def _line(icon: str, told: str) -> None:
     with st.container(horizontal=True, wrap=False, gap="small"):
-        st.markdown(f":{shown.color}[{shown.icon}]", width="content")
-        said = f": {format.escape(each.detail)}" if each.detail else ""
-        done = each.state == ResourceState.DONE
-        state = "" if done else f" · {shown.label.lower()}"
-        st.markdown(f"**{format.escape(_title(each.key))}**{state}{'' if done else said}", width="stretch")
+        st.markdown(icon, width="content")
+        st.markdown(told, width="stretch")
 
 
 def what_is_missing(found: Sequence[TenantResource]) -> str:
@@ -128,7 +140,7 @@ def _what_is_made(wrong: Sequence[str]) -> str:
 def _check(app: App, actor: Actor, tenant: Tenant) -> None:
     with (
         report(f"Looked at everything {tenant.name} needs in AWS."),
-        st.spinner("Asking AWS, one call a second …"),
+        st.spinner("Asking AWS about each thing …"),
     ):
         drift.check(app, actor, tenant.id)
 
@@ -144,9 +156,3 @@ def _repair(app: App, actor: Actor, tenant: Tenant) -> None:
         flash(f"Made what could be made; {format.plural(left, 'thing')} of {tenant.name} is still not right.")
     else:
         flash(f"{tenant.name} is complete in SES.")
-
-
-def draw_steps(app: App, actor: Actor, tenant_id: int) -> None:
-    """How far a plan has come, from what is stored of it."""
-    for each in drift.resources(app, actor, tenant_id):
-        draw_step(each)

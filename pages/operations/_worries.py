@@ -79,7 +79,7 @@ def hand_card(actor: Actor, alerts: Sequence[Alert], tenants: Sequence[TenantTod
 
 def _alert(app: App, actor: Actor, alert: Alert, tenant: Tenant | None) -> None:
     about, zone = (f"**{format.escape(tenant.name)}** · ", tenant.timezone) if tenant else ("", "UTC")
-    with row(f"alert-{alert.id}"):
+    with row(f"alert-{alert.id}", align="top"):
         st.markdown(":red[:material/notifications_active:]", width="content")
         with text(f"alert-{alert.id}"):
             st.markdown(about + format.escape(alert.sentence))
@@ -89,7 +89,7 @@ def _alert(app: App, actor: Actor, alert: Alert, tenant: Tenant | None) -> None:
 
 
 def _worry(actor: Actor, n: int, tenant: Tenant, sentence: str) -> None:
-    with row(f"worry-{n}"):
+    with row(f"worry-{n}", align="top"):
         st.markdown(":orange[:material/warning:]", width="content")
         with text(f"worry-{n}"):
             st.markdown(f"**{format.escape(tenant.name)}** · {format.escape(sentence)}")

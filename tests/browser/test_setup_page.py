@@ -37,7 +37,7 @@ def test_a_half_made_tenant_is_repaired_proven_and_let_out_of_the_sandbox(
     dialog.get_by_role("textbox", name="Slug").fill("acme")
     dialog.get_by_role("button", name="Add tenant").click()
     expect(dialog.get_by_text("Configuration set · failed")).to_be_visible()
-    expect(dialog.get_by_text("SNS topic · missing")).to_be_visible()
+    expect(dialog.get_by_text("Repeat to go on")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_text("Its setup in AWS is not complete")).to_be_visible()
 
