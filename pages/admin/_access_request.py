@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -46,7 +47,7 @@ def access_request(app: App, actor: Actor, account: Account) -> None:
 
 
 def _standing(app: App, account: Account) -> None:
-    case = f" (case `{format.escape(account.review_case_id)}`)" if account.review_case_id else ""
+    case = f" (case {format.escape(account.review_case_id)})" if account.review_case_id else ""
     asked_by = ""
     if account.access_requested_at is not None:
         who = format.escape(account.access_requested_by or "somebody")
@@ -80,17 +81,16 @@ def _form(app: App, actor: Actor, account: Account) -> None:
         st.markdown(LOOKED_AT)
         st.caption("AWS answers in about a day, by e-mail and in a support case.")
     with form, st.form("accounts.request", border=False):
-        kinds = list(MAIL_TYPES)
-        mail_type = st.radio("Mostly", kinds, format_func=MAIL_TYPES.__getitem__, key="accounts.request.type",
-                             index=kinds.index(before.get("mail_type", kinds[0])))  # fmt: skip
+        mail_type = st.radio("Kind of mail", list(MAIL_TYPES), _position(MAIL_TYPES, before.get("mail_type")),
+                             format_func=MAIL_TYPES.__getitem__, key="accounts.request.type")  # fmt: skip
         website = st.text_input("Website", before.get("website_url", ""), placeholder="https://acme-mail.io",
                                 max_chars=1000, key="accounts.request.website")  # fmt: skip
         use_case = st.text_area("Use case", before.get("use_case", ""), placeholder=USE_CASE, height=160,
                                 max_chars=5000, key="accounts.request.use_case")  # fmt: skip
-        languages = list(LANGUAGES)
-        language = st.selectbox("AWS answers in", languages, format_func=LANGUAGES.__getitem__,
-                                index=languages.index(before.get("contact_language", "EN")),
-                                key="accounts.request.language")  # fmt: skip
+        language = st.selectbox(
+            "AWS answers in", list(LANGUAGES), _position(LANGUAGES, before.get("contact_language")),
+            format_func=LANGUAGES.__getitem__, key="accounts.request.language",
+        )  # fmt: skip
         contacts = st.text_input("Who else AWS may write to", ", ".join(before.get("contacts", [])),
                                  help="Up to four addresses, separated by commas.",
                                  key="accounts.request.contacts")  # fmt: skip
@@ -117,3 +117,7 @@ def _form(app: App, actor: Actor, account: Account) -> None:
             ),
             done="The request is with AWS. Its answer is shown here.",
         )
+
+
+def _position(options: Mapping[str, str], value: object) -> int:
+    return list(options).index(str(value)) if value in options else 0

@@ -8,16 +8,23 @@ from core import accounts
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Account
+from core.reports.overview import ACCOUNT_PAUSED
 from pages._ui import format
 from pages._ui.actions import live, report
 from pages._ui.numbers import numbers
 from pages._ui.runtime import begin
-from pages._ui.tables import empty
+from pages._ui.tables import badge, empty
 from pages.admin._access_request import access_request
 
 app, actor = begin("AWS accounts", Action.SEE_HEALTH)
 
 WHILE_REVIEWED_SECONDS = 3.0
+# EnforcementStatus of GetAccount (API reference).
+TROUBLES = {
+    "PROBATION": "AWS is looking into this account, mostly for bounces or complaints. Put right what its "
+    "support case names, or AWS may pause all of it.",
+    "SHUTDOWN": "AWS has shut this account down for sending. Answer its support case; mail waits meanwhile.",
+}
 
 
 def main(app: App, actor: Actor) -> None:
@@ -49,9 +56,10 @@ def _account(app: App, actor: Actor, account_id: int, reviewed: bool) -> None:
         with report(f"Read what SES allows {account.name} now."), st.spinner("Asking Amazon SES …"):
             accounts.refresh_now(app, actor, account.id)
     st.caption(
-        f"AWS account `{account.aws_account_id or format.NOTHING}` · "
+        f"AWS account {format.escape(account.aws_account_id or format.NOTHING)} · "
         f"asked {format.ago(account.checked_at, app.now())}, each minute by the scheduler"
     )
+    _troubles(account)
     _quota(account)
 
 
@@ -60,10 +68,16 @@ def _badges(account: Account) -> None:
         st.badge("Production", color="green", icon=":material/check_circle:")
     else:
         st.badge("Sandbox", color="orange", icon=":material/inventory_2:")
-    enforcement = format.status(account.enforcement_status)
-    st.badge(format.escape(enforcement.label), color=enforcement.color, icon=enforcement.icon)  # type: ignore[arg-type]
+    badge(account.enforcement_status)
     if not account.sending_enabled:
         st.badge("Sending paused by AWS", color="red", icon=":material/pause_circle:")
+
+
+def _troubles(account: Account) -> None:
+    if told := TROUBLES.get(account.enforcement_status):
+        st.error(told, icon=":material/gavel:")
+    if not account.sending_enabled:
+        st.error(ACCOUNT_PAUSED, icon=":material/pause_circle:")
 
 
 def _quota(account: Account) -> None:

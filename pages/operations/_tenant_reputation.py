@@ -15,6 +15,7 @@ from core.db.models import Tenant
 from core.db.states import ReputationPolicy, SendingStatus
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm
+from pages._ui.tables import badge
 
 CHANGE = "change reputation policy"
 MEANS = {
@@ -58,12 +59,11 @@ def _status(app: App, tenant: Tenant) -> None:
 
 
 def _finding(finding: Mapping[str, Any], tenant: Tenant) -> None:
-    shown = format.status(str(finding.get("impact") or "LOW"))
     with st.container(gap="xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             kind = format.words(str(finding.get("type") or "finding")).capitalize()
             st.markdown(f"**{format.escape(kind)}**", width="content")
-            st.badge(format.escape(shown.label), color=shown.color, icon=shown.icon)  # type: ignore[arg-type]
+            badge(str(finding.get("impact") or "LOW"))
         st.markdown(format.escape(str(finding.get("description") or "")))
         if since := finding.get("opened_at"):
             st.caption(f"Since {format.moment(datetime.fromisoformat(str(since)), tenant.timezone)}")

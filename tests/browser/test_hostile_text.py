@@ -14,6 +14,7 @@ from core.access import Role
 from core.app import App
 from core.db.models import (
     Account,
+    Alert,
     AuditEntry,
     Campaign,
     Content,
@@ -24,6 +25,7 @@ from core.db.models import (
     Sender,
     Suppression,
     Tenant,
+    TenantResource,
     User,
 )
 from pages.sending._preview import sandboxed
@@ -36,8 +38,9 @@ EVIL = (
     "<img src=x onerror=alert(1)><script>alert(2)</script> ![i](http://evil.example/i.png) "
     "[click](javascript:alert(3)) :red[x] $x$ \u202egpj.exe\r\nBcc: v@example.com"
 )
-PAGES = ("", "tenants", "senders", "senders?sender=1", "campaigns", "campaigns?campaign=1", "reputation",
-         "suppressions", "messages", "audit", "health", "users")  # fmt: skip
+PAGES = ("", "tenants", "tenants?view=Setup", "accounts", "senders", "senders?sender=1", "campaigns",
+         "campaigns?campaign=1", "reputation", "suppressions", "messages", "audit", "health",
+         "users")  # fmt: skip
 ADDRESS = "ann@example.com"
 # What a domain's name server answered, and what was made of it.
 FINDING = {"key": "CNAME a._domainkey.acme-mail.io dkim", "type": "CNAME", "required": True,
@@ -56,7 +59,20 @@ def hostile(app: App) -> None:
             session.flush()
             return int(row.id)  # type: ignore[attr-defined]
 
-        account = add(Account(name="platform", region="ap-southeast-1", created_at=at))
+        account = add(
+            Account(
+                name=EVIL,
+                region="ap-southeast-1",
+                created_at=at,
+                checked_at=at,
+                aws_account_id=EVIL,
+                review_status="PENDING",
+                review_case_id=EVIL,
+                access_request={"website_url": EVIL, "contacts": [EVIL]},
+                access_requested_by=EVIL,
+                access_requested_at=at,
+            )
+        )
         tenant = add(
             Tenant(
                 account_id=account,
@@ -68,8 +84,17 @@ def hostile(app: App) -> None:
                 paused_reason=EVIL,
                 paused_by=EVIL,
                 paused_at=at,
+                aws_status="DISABLED",
+                aws_status_cause=EVIL,
+                reputation_checked_at=at,
+                reputation_findings=[{"type": EVIL, "description": EVIL, "impact": EVIL}],
             )
         )
+        session.add(
+            TenantResource(tenant_id=tenant, key=EVIL, position=0, name=EVIL, state="failed", detail=EVIL,
+                           checked_at=at)
+        )  # fmt: skip
+        session.add(Alert(tenant_id=tenant, kind="drift", cause="tenant", sentence=EVIL, raised_at=at))
         identity = add(
             Identity(
                 tenant_id=tenant,
@@ -190,7 +215,15 @@ def test_hostile_text_is_inert_on_every_page(
         assert main.locator("img[src*=evil], img[src=x], a[href^=javascript]").count() == 0, path
         assert main.locator("a", has_text="click").count() == 0, path
         assert page.get_by_text("Oh no").count() == 0, path
-        if path in ("", "tenants", "senders", "senders?sender=1", "campaigns?campaign=1"):
+        if path in (
+            "",
+            "tenants",
+            "tenants?view=Setup",
+            "accounts",
+            "senders",
+            "senders?sender=1",
+            "campaigns?campaign=1",
+        ):
             assert "onerror=alert(1)" in main.inner_text(), f"{path} shows none of it: nothing is proved"
     assert ran == []
     assert asked - {""} == {urlsplit(browser_console.url).netloc}
