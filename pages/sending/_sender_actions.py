@@ -1,18 +1,17 @@
 """Sender actions: the buttons and the menu of a sender, and what they do.
 
 The table and the state of a sender draw themselves anew every few seconds. What was chosen there is therefore
-kept (`_chosen`, a callback: it gets the version that was on the screen), handed over to a run of the whole
+kept (`_choose`, a callback: it gets the version that was on the screen), handed over to a run of the whole
 page (`hand_over`) and done at the page's top (`carry_out`), where its result stays to be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import streamlit as st
 
-from core import senders
+from core import identities, senders
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
@@ -20,7 +19,7 @@ from core.senders import SenderView
 from pages._ui.actions import ask, flash, report
 from pages.sending._onboarding_links import SHARE
 from pages.sending._sender_dialogs import DELETE
-from pages.sending._sender_status import outcome
+from pages.sending._sender_status import is_verified, outcome
 
 SENDER = "sender"  # of the address: ?sender=ID
 VERIFY, RECORDS, SHARING, DEFAULT, REMOVE = "verify", "records", "share", "default", "delete"
@@ -44,8 +43,7 @@ class Chosen(NamedTuple):
 def draw_actions(actor: Actor, tenant: Tenant, view: SenderView) -> None:
     """Of one row: what is needed most as buttons, everything in the menu."""
     number = view.sender.id
-    verify = actor.may(Action.MANAGE_SENDERS, tenant.id) and not view.identity.verified_for_sending
-    if verify:
+    if actor.may(Action.MANAGE_SENDERS, tenant.id) and not is_verified(view.identity):
         st.button(
             "Verify now", key=f"senders.verify.{number}", icon=":material/sync:",
             on_click=_choose, args=(view, VERIFY),
@@ -70,14 +68,15 @@ def draw_menu(
 
 
 def _options(actor: Actor, tenant: Tenant, view: SenderView) -> list[str]:
-    allowed: dict[str, Callable[[], bool]] = {
-        VERIFY: lambda: actor.may(Action.MANAGE_SENDERS, tenant.id),
-        RECORDS: lambda: True,
-        SHARING: lambda: actor.may(Action.SHARE_ONBOARDING, tenant.id) and view.identity.type == "DOMAIN",
-        DEFAULT: lambda: actor.may(Action.MANAGE_SENDERS, tenant.id) and not view.sender.is_default,
-        REMOVE: lambda: actor.may(Action.REMOVE_SENDER, tenant.id),
+    manages = actor.may(Action.MANAGE_SENDERS, tenant.id)
+    allowed = {
+        VERIFY: manages,
+        RECORDS: True,
+        SHARING: actor.may(Action.SHARE_ONBOARDING, tenant.id) and view.identity.type == identities.DOMAIN,
+        DEFAULT: manages and not view.sender.is_default,
+        REMOVE: actor.may(Action.REMOVE_SENDER, tenant.id),
     }
-    return [option for option, may in allowed.items() if may()]
+    return [option for option, may in allowed.items() if may]
 
 
 def choose_verify(view: SenderView) -> None:

@@ -8,7 +8,7 @@ from core import identities
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Identity, Tenant
-from core.errors import InputError, PostyardError
+from core.errors import PostyardError
 from pages._ui import session
 from pages._ui.actions import ask, flash, stop_asking
 from pages._ui.format import escape
@@ -67,7 +67,7 @@ def _change(app: App, actor: Actor, tenant: Tenant, identity: Identity, domain: 
     session.must_hold()
     try:
         identities.set_mail_from(app, actor, tenant.id, identity.id, domain)
-    except (InputError, PostyardError) as e:
+    except PostyardError as e:
         st.error(escape(str(e)), icon=":material/error:")
         return
     stop_asking()

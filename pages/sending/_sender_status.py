@@ -46,7 +46,13 @@ def sender_status(identity: Identity) -> Status:
 
 def is_open(identity: Identity) -> bool:
     """Its state may still change by itself."""
-    return sender_status(identity) in (PENDING, VERIFYING) or _waits_for_dkim(identity)
+    if identity.broken_at is not None or sender_status(identity) in (PENDING, VERIFYING):
+        return True
+    return identity.verified_for_sending and identity.dkim_status == VerificationStatus.PENDING
+
+
+def is_verified(identity: Identity) -> bool:
+    return sender_status(identity) is VERIFIED
 
 
 def summary(identity: Identity) -> str:
@@ -108,16 +114,15 @@ def draw_badge(identity: Identity) -> None:
 
 def outcome(identity: Identity) -> str:
     """What to tell somebody who pressed "Verify now"."""
-    found = summary(identity).replace("records", "DNS records")
-    if sender_status(identity) is VERIFIED:
+    if is_verified(identity):
         return f"{identity.name} is verified: its senders can be used."
-    if not found:
-        return f"Checked {identity.name}: SES has not verified it yet."
-    return f"Checked {identity.name}: {found}; SES has not verified it yet."
+    found = summary(identity).replace("records found", "DNS records found; ")
+    again = "again " if identity.broken_at is not None else ""
+    return f"Checked {identity.name}: {found}SES has not verified it {again}yet."
 
 
 def _dkim_says(identity: Identity) -> str:
-    if sender_status(identity) is not VERIFIED or not identity.dkim_tokens:
+    if not is_verified(identity) or not identity.dkim_tokens:
         return ""
     return DKIM_SAYS.get(identity.dkim_status, "DKIM pending")
 
@@ -130,7 +135,3 @@ def _ses_says(identity: Identity) -> str:
 def _has_required(identity: Identity) -> bool:
     required = [finding for finding in identity.dns_findings if finding.get("required")]
     return bool(required) and all(finding.get("verdict") == Verdict.FOUND for finding in required)
-
-
-def _waits_for_dkim(identity: Identity) -> bool:
-    return identity.verified_for_sending and identity.dkim_status == VerificationStatus.PENDING

@@ -8,8 +8,10 @@ from core import identities, senders
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
+from core.dns import Finding
+from core.errors import NotFound
 from core.senders import SenderView
-from pages._ui.actions import ask, live, report
+from pages._ui.actions import ask, live
 from pages._ui.format import escape, moment
 from pages.sending import _sender_actions as actions
 from pages.sending._dns_exports import draw_exports
@@ -61,7 +63,7 @@ def _draw_head(actor: Actor, tenant: Tenant, view: SenderView) -> None:
         actions.draw_menu(actor, tenant, view, key="sender.menu", without=(actions.VERIFY, actions.RECORDS))
     named = f"{view.sender.display_name} · " if view.sender.display_name else ""
     st.caption(escape(f"{named}added {moment(view.sender.created_at, tenant.timezone)} ({tenant.timezone})"))
-    if not view.identity.verified_for_sending and view.identity.type == identities.DOMAIN:
+    if view.identity.verified_at is None and view.identity.type == identities.DOMAIN:
         st.markdown("**Step 2 of 2 · Publish the DNS records, then press Verify now**")
 
 
@@ -90,7 +92,7 @@ def _draw_state(app: App, actor: Actor, tenant: Tenant, drawn: SenderView, cooli
 
 
 def _again(app: App, actor: Actor, tenant: Tenant, drawn: SenderView) -> SenderView:
-    """The sender as it is now; the whole page is drawn when it has gone meanwhile."""
+    """The sender as it is now; draws the whole page when it has gone meanwhile."""
     views = senders.list_senders(app, actor, tenant.id)
     found = next((view for view in views if view.sender.id == drawn.sender.id), None)
     if found is None:
@@ -99,16 +101,18 @@ def _again(app: App, actor: Actor, tenant: Tenant, drawn: SenderView) -> SenderV
 
 
 def _draw_without_records(view: SenderView) -> None:
+    if view.identity.verified_for_sending:
+        st.caption("A single address, for development: it needs no DNS records.")
+        return
     st.info(
         f"Amazon SES has written to {escape(view.identity.name)}: the link in that message verifies the "
-        "address, for 24 hours. A single address needs no DNS records and is meant for development.",
+        "address, for 24 hours. It needs no DNS records and is meant for development.",
         icon=":material/mark_email_unread:",
     )
 
 
 def _draw_records(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    with report(rerun=False):
-        draw_findings(view.identity.name, senders.findings(app, actor, tenant.id, view.sender.id))
+    draw_findings(view.identity.name, _findings(app, actor, tenant, view))
 
 
 def _draw_aside(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
@@ -118,5 +122,13 @@ def _draw_aside(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> Non
             st.caption("Send them a page with these records and their state. It needs no sign-in.")
             if st.button("Send to your DNS person", key="sender.share", icon=":material/forward_to_inbox:"):
                 ask(SHARE, view.sender.id)
-    draw_exports(app, tenant, view, senders.findings(app, actor, tenant.id, view.sender.id))
+    draw_exports(app, tenant, view, _findings(app, actor, tenant, view))
     draw_mail_from(actor, tenant, view.identity, view.sender.id)
+
+
+def _findings(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> list[Finding]:
+    """Draws the whole page when the sender has gone meanwhile."""
+    try:
+        return senders.findings(app, actor, tenant.id, view.sender.id)
+    except NotFound:
+        st.rerun()
