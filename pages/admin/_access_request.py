@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -74,26 +75,13 @@ def _what_was_asked(account: Account) -> None:
 
 
 def _form(app: App, actor: Actor, account: Account) -> None:
-    before = account.access_request
     form, told = st.columns([3, 2])
     with told, st.container(border=True):
         st.markdown("**What AWS looks at**")
         st.markdown(LOOKED_AT)
         st.caption("AWS answers in about a day, by e-mail and in a support case.")
     with form, st.form("accounts.request", border=False):
-        mail_type = st.radio("Kind of mail", list(MAIL_TYPES), _position(MAIL_TYPES, before.get("mail_type")),
-                             format_func=MAIL_TYPES.__getitem__, key="accounts.request.type")  # fmt: skip
-        website = st.text_input("Website", before.get("website_url", ""), placeholder="https://acme-mail.io",
-                                max_chars=1000, key="accounts.request.website")  # fmt: skip
-        use_case = st.text_area("Use case", before.get("use_case", ""), placeholder=USE_CASE, height=160,
-                                max_chars=5000, key="accounts.request.use_case")  # fmt: skip
-        language = st.selectbox(
-            "AWS answers in", list(LANGUAGES), _position(LANGUAGES, before.get("contact_language")),
-            format_func=LANGUAGES.__getitem__, key="accounts.request.language",
-        )  # fmt: skip
-        contacts = st.text_input("Who else AWS may write to", ", ".join(before.get("contacts", [])),
-                                 help="Up to four addresses, separated by commas.",
-                                 key="accounts.request.contacts")  # fmt: skip
+        typed = _fields(account.access_request)
         if st.form_submit_button("Request production access", type="primary", key="accounts.request.save"):
             ask(REQUEST, account.id)
     if asked(REQUEST) == account.id:
@@ -102,21 +90,33 @@ def _form(app: App, actor: Actor, account: Account) -> None:
             f"AWS reviews it for account {account.aws_account_id} in {account.region} and all its tenants; "
             "it cannot be changed meanwhile.",
             label="Send to AWS",
-            act=lambda _: (
-                accounts.request_production_access(
-                    app,
-                    actor,
-                    account.id,
-                    mail_type=mail_type,
-                    website_url=website.strip(),
-                    use_case=use_case.strip(),
-                    contact_language=language,
-                    contacts=tuple(re.split(r"[\s,;]+", contacts.strip())) if contacts.strip() else (),
-                )
-                and None
-            ),
+            act=lambda _: accounts.request_production_access(app, actor, account.id, **typed),
             done="The request is with AWS. Its answer is shown here.",
         )
+
+
+def _fields(before: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed, beginning with what was asked the last time."""
+    mail_type = st.radio("Kind of mail", list(MAIL_TYPES), _position(MAIL_TYPES, before.get("mail_type")),
+                         format_func=MAIL_TYPES.__getitem__, key="accounts.request.type")  # fmt: skip
+    website = st.text_input("Website", before.get("website_url", ""), placeholder="https://acme-mail.io",
+                            max_chars=1000, key="accounts.request.website")  # fmt: skip
+    use_case = st.text_area("Use case", before.get("use_case", ""), placeholder=USE_CASE, height=160,
+                            max_chars=5000, key="accounts.request.use_case")  # fmt: skip
+    language = st.selectbox(
+        "AWS answers in", list(LANGUAGES), _position(LANGUAGES, before.get("contact_language")),
+        format_func=LANGUAGES.__getitem__, key="accounts.request.language",
+    )  # fmt: skip
+    contacts = st.text_input("Who else AWS may write to", ", ".join(before.get("contacts", [])),
+                             help="Up to four addresses, separated by commas.",
+                             key="accounts.request.contacts")  # fmt: skip
+    return {
+        "mail_type": mail_type,
+        "website_url": website,
+        "use_case": use_case,
+        "contact_language": language,
+        "contacts": re.split(r"[\s,;]+", contacts),
+    }
 
 
 def _position(options: Mapping[str, str], value: object) -> int:
