@@ -73,7 +73,8 @@ ADVICE = {
     Mistake.SPF_REDIRECT: "The SPF record hands over to {culprits} (redirect=), which does not name "
     "SES: change it to {better}.",
     Mistake.SPF_INCLUDE: "{culprits}, which the SPF record includes, has no usable SPF record, so "
-    "receivers ignore yours: take the include out, or correct it.",
+    "receivers ignore yours: correct the name, or take it out when nobody there sends for you any more, "
+    "and see that include:amazonses.com is in.",
     Mistake.DMARC_INHERITED: "Nothing to do: the record of {parent} counts for its subdomains too "
     "(policy for them: {policy}). Add one here only to differ from it.",
     Mistake.TWO_DMARC: "There are {count} DMARC records, so receivers ignore all of them: keep one.",

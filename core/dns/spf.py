@@ -131,7 +131,10 @@ def _weakness(text: str, reading: Reading) -> Mistake | None:
 def _broken(
     case: Case, record: DnsRecord, texts: tuple[str, ...], reading: Reading, mistake: Mistake
 ) -> Finding:
-    better = better_of(case, record, texts, reading.culprits) if reading.culprits else None
+    # An include that leads nowhere may be a slip of the pen for somebody who does send for the domain: only
+    # its owner knows, so no record without it is offered.
+    may_drop = reading.culprits and mistake is not Mistake.SPF_INCLUDE
+    better = better_of(case, record, texts, reading.culprits) if may_drop else None
     words = {"error": reading.error, "culprits": ", ".join(reading.culprits), "costs": _costs(reading)}
     return finding(record, Verdict.DIFFERENT, texts, mistake, better=better, **words)
 

@@ -100,7 +100,6 @@ SPF_RECORDS = [
             spf("v=spf1 include:amazonses.com include:nobody.globex-post.net ~all"),
             ("TXT", "globex-post.net", "hello"),
         ],
-        better=SPF,
     ),
     Broken(
         *("spf-with-an-unknown-mechanism", "spf", DIFFERENT, Mistake.SPF_SYNTAX),

@@ -41,7 +41,9 @@ def test_the_table_of_settings_is_the_settings() -> None:
 @pytest.mark.parametrize("name", sorted(TEXTS))
 def test_every_command_that_is_named_exists(name: str) -> None:
     context = click.Context(main)
-    for first, second in re.findall(r"\bpostyard ([a-z]+)(?: ([a-z]+(?:-[a-z]+)*))?", commands_in(TEXTS[name])):
+    for first, second in re.findall(
+        r"\bpostyard ([a-z]+)(?: ([a-z]+(?:-[a-z]+)*))?", commands_in(TEXTS[name])
+    ):
         command = main.get_command(context, first)
         assert command is not None, f"postyard {first}"
         if isinstance(command, click.Group):
