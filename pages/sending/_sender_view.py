@@ -61,8 +61,10 @@ def _draw_head(actor: Actor, tenant: Tenant, view: SenderView) -> None:
             st.badge("Default", color="blue", icon=":material/star:")
         st.space("stretch")
         actions.draw_menu(actor, tenant, view, key="sender.menu", without=(actions.VERIFY, actions.RECORDS))
-    named = f"{view.sender.display_name} · " if view.sender.display_name else ""
-    st.caption(escape(f"{named}added {moment(view.sender.created_at, tenant.timezone)} ({tenant.timezone})"))
+    shown_as = f" · shown as {view.sender.display_name}" if view.sender.display_name else ""
+    st.caption(
+        escape(f"Added {moment(view.sender.created_at, tenant.timezone)} ({tenant.timezone}){shown_as}")
+    )
     if view.identity.verified_at is None and view.identity.type == identities.DOMAIN:
         st.markdown("**Step 2 of 2 · Publish the DNS records, then press Verify now**")
 
