@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -101,24 +102,45 @@ def run_foreground(
     ]
     for thread in threads:
         thread.start()
-    next_run = {job.name: 0.0 for job in JOBS}
+    turns = [_Turn(app, job) for job in JOBS]
     try:
-        while not stop.is_set():
-            for job in JOBS:
-                if time.monotonic() >= next_run[job.name]:
-                    run_job(app, job)
-                    next_run[job.name] = time.monotonic() + job.every_seconds
-            if deadline is not None and time.monotonic() >= deadline:
-                break
-            if until_idle and is_idle(app):
-                for job in JOBS:  # a pause of the last moment: SES is told of it, too
-                    run_job(app, job)
-                break
-            stop.wait(0.5)
+        # Each on its own thread: one that waits for SES must not keep a pause from being told.
+        with ThreadPoolExecutor(len(turns), thread_name_prefix="job") as pool:
+            while not stop.is_set():
+                for turn in turns:
+                    turn.begin_when_due(pool)
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+                if until_idle and is_idle(app):
+                    for turn in turns:  # a pause of the last moment: SES is told of it, too
+                        turn.begin_again(pool)
+                    break
+                stop.wait(0.5)
     finally:
         stop.set()
         for thread in threads:
             thread.join(timeout=60)
+
+
+class _Turn:
+    """When a job runs next in this process."""
+
+    def __init__(self, app: App, job: Job) -> None:
+        self._app, self._job = app, job
+        self._due_at = 0.0
+        self._last: Future[None] | None = None
+
+    def begin_when_due(self, pool: ThreadPoolExecutor) -> None:
+        is_over = self._last is None or self._last.done()
+        if is_over and time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + self._job.every_seconds
+            self._last = pool.submit(run_job, self._app, self._job)
+
+    def begin_again(self, pool: ThreadPoolExecutor) -> None:
+        """Once more after the run that is under way."""
+        if self._last is not None:
+            wait([self._last])
+        pool.submit(run_job, self._app, self._job)
 
 
 def is_idle(app: App) -> bool:

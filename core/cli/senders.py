@@ -142,7 +142,9 @@ def delete(app: App, actor: Actor, tenant: str, address: str, at_once: bool) -> 
 
 
 # Its name in the first release; scripts may have it.
-senders.add_command(click.Command("remove", params=delete.params, callback=delete.callback, hidden=True))
+senders.add_command(
+    click.Command("remove", params=delete.params, callback=delete.callback, help=delete.help, hidden=True)
+)
 
 
 @senders.command("deleted")
