@@ -65,7 +65,7 @@ def repair(app: App, actor: Actor, tenant_id: int) -> list[TenantResource]:
     seen = _look(place)
     found = {each.key: each.found for each in seen}
     tenants.make(app, tenant_id, found)
-    tenants.complete(app, actor, tenant_id, "repair tenant")
+    tenants.complete(app, tenant_id, "repair tenant", by=actor)
     failed = _mend_identities(app, actor, tenants.place_of(app, tenant_id), found)
     if all(each.state == ResourceState.DONE for each in found.values()):
         return _keep(app, place, seen)

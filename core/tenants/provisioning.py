@@ -31,7 +31,7 @@ def create(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC
     tenant, is_new = _reserve(app, account, slug, name, timezone)
     found = {} if is_new else {seen.key: seen.found for seen in inspect(app, tenant.id)}
     make(app, tenant.id, found)
-    return complete(app, actor, tenant.id, "create tenant", once=True)
+    return complete(app, tenant.id, "create tenant", by=actor, once=True)
 
 
 def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
@@ -39,7 +39,7 @@ def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
     The tenant's identities are `drift.repair`'s."""
     actor.must(Action.REPAIR_TENANT, tenant_id)
     make(app, tenant_id, {seen.key: seen.found for seen in inspect(app, tenant_id)})
-    return complete(app, actor, tenant_id, "repair tenant")
+    return complete(app, tenant_id, "repair tenant", by=actor)
 
 
 def inspect(app: App, tenant_id: int) -> list[Seen]:
@@ -60,14 +60,14 @@ def make(app: App, tenant_id: int, found: Mapping[str, Found]) -> None:
             _make_step(app, tenant_id, position, step)
 
 
-def complete(app: App, actor: Actor, tenant_id: int, action: str, *, once: bool = False) -> Tenant:
+def complete(app: App, tenant_id: int, action: str, *, by: Actor, once: bool = False) -> Tenant:
     """Everything is made: mail may be sent from now on. `once`: of two who did it the first is recorded."""
     with app.db.begin() as session:
         tenant = lock_tenant(session, tenant_id)
         if once and tenant.provisioned_at is not None:
             return tenant
         tenant.provisioned_at = tenant.provisioned_at or app.now()
-        audit.record(session, actor, action, tenant.slug, at=app.now(), tenant_id=tenant_id)
+        audit.record(session, by, action, tenant.slug, at=app.now(), tenant_id=tenant_id)
     return tenant
 
 
