@@ -112,7 +112,8 @@ def _tell_ses(app: App, tenant_id: int) -> Tenant:
         )
     except ProviderError as e:
         logger.warning("SES was not told that %s is %s: %s", tenant.slug, told, e)
-        return tenant
+        if e.code != "NotFoundException":  # nobody sends as a tenant that is not there; repair tells it
+            return tenant
     with app.db.begin() as session:
         # Paused or resumed while we were talking: SES may have heard the two in either order.
         session.execute(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core import tenants
 from core.app import App
 from tests.in_aws import aws
 from tests.integration.test_cli import Call, Run, call, database_url, environment, refused, run
@@ -63,7 +64,7 @@ def test_who_resumes_what_aws_holds_is_told_so(
     app: App, simulator: Simulator, call: Call, run: Run, acme: str
 ) -> None:
     simulator.call("POST", "/_sim/tenants", {"name": acme, "aws_status": "DISABLED", "cause": "Blocklisted."})
-    call("work", "--seconds", 0)
+    tenants.reputation_due(app)
     assert call("tenants", "show", acme)["aws_status_cause"] == "Blocklisted."
     assert "Blocklisted" in run("tenants", "show", acme).stdout
     said = run("tenants", "resume", acme, "--reason", "We asked AWS").stdout

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from core import drift, senders, tenants
-from core.access import Actor
+from core.access import SYSTEM, Actor
 from core.app import App
 from core.db.models import Alert
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
+from core.reports import overview
 from tests.conftest import Cast
 from tests.in_aws import aws, counts
 from tests.simulators import Simulator
@@ -44,6 +45,10 @@ def later(app: App, **ahead: float) -> App:
 def alerts(app: App) -> list[Alert]:
     with app.db.read() as session:
         return list(session.scalars(select(Alert).order_by(Alert.id)))
+
+
+def worries(app: App) -> list[str]:
+    return next(row for row in overview(app, SYSTEM) if row.tenant.slug == "acme").what_needs_a_hand
 
 
 def lose_destination(app: App, slug: str) -> None:
@@ -85,6 +90,7 @@ def test_each_tenant_is_looked_at_once_a_day_and_told_of_once(app: App, cast: Ca
     assert alert.sentence == (
         "AWS does not have what Acme Retail needs: event destination. Open its set-up and repair it."
     )
+    assert alert.sentence in worries(app)
 
 
 @on_sqlite
@@ -139,6 +145,11 @@ def test_a_half_made_tenant_shows_what_is_missing_and_is_completed_by_repair(
         ("SNS topic", "failed"),
         ("event destination", "missing"),
         ("association", "missing"),
+    ]
+    assert worries(app) == [
+        "Setting it up in SES was not finished: open the tenant and repair it.",
+        f"Its SNS topic could not be made in AWS: {drift.differences(app, alice, acme.id)[0].detail}",
+        "It has no sender yet: add one.",
     ]
     assert drift.check_due(later(app, hours=25)) == "Compared 0 of 0 tenants with what AWS has."
     with pytest.raises(ProviderError, match="its SNS topic could not be made"):

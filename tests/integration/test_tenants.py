@@ -111,6 +111,18 @@ def test_a_paused_tenant_that_ses_lost_is_paused_there_again(
     assert status_at_ses(app, "acme") == "DISABLED"
 
 
+def test_nobody_is_told_again_and_again_while_the_tenant_is_not_in_ses(
+    app: App, simulator: Simulator, alice: Actor
+) -> None:
+    tenant = tenants.create(app, alice, slug="acme", name="Acme")
+    simulator.reset()
+    tenants.pause(app, alice, tenant.id, "list is old")
+    assert tenants.sync_due(app) == "Told SES the status of 0 of 0 tenants."
+    tenants.repair(app, alice, tenant.id)
+    assert tenants.sync_due(app) == "Told SES the status of 1 of 1 tenants."
+    assert status_at_ses(app, "acme") == "DISABLED"
+
+
 def status_at_ses(app: App, slug: str) -> str:
     return app.providers.email(app.settings.region).get_tenant(slug).sending_status
 
