@@ -136,7 +136,7 @@ def _too_soon(identity: Identity, now: datetime) -> str:
 def _look(app: App, check: Check) -> list[Finding]:
     """Everything SES and DNS say now, noted in the check's copy of the identity."""
     identity, region = check.identity, check.region
-    state = app.providers.email(region).find_identity(identity.name) or _made_again(app, check)
+    state = _found(app, check) or _made_again(app, check)
     identity.verification_token = at_ses.token(app, region, identity)
     state = at_ses.with_mail_from(app, region, identity, state)
     note(identity, state, app.now())
@@ -146,6 +146,13 @@ def _look(app: App, check: Check) -> list[Finding]:
     findings = dns.diagnose(identity.name, wanted, dns.Resolver(app.settings.dns_servers))
     note(identity, at_ses.begun_again(app, region, identity.name, state, findings), app.now())
     return findings
+
+
+def _found(app: App, check: Check) -> IdentityState | None:
+    """None too for one whose removal stopped half-way: SES may still have it, but for no tenant."""
+    if check.status_before == VerificationStatus.NOT_STARTED:
+        return None
+    return app.providers.email(check.region).find_identity(check.identity.name)
 
 
 def _made_again(app: App, check: Check) -> IdentityState:

@@ -77,8 +77,8 @@ def look_alike(one: str, other: str) -> bool:
 
 
 def registrable(domain: str) -> str:
-    """The part somebody registered: acme.co.uk of news.acme.co.uk."""
-    return str(_suffixes().privatesuffix(domain) or domain)
+    """The part somebody registered: acme.co.uk of news.acme.co.uk, acme.github.io of news.acme.github.io."""
+    return str(_suffixes(private=True).privatesuffix(domain) or domain)
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -100,10 +100,12 @@ def _refuse_impossible(domain: str) -> None:
 
 
 def _refuse_nobodys(domain: str) -> None:
-    registered = registrable(domain)
+    # Without private suffixes (github.io): they have owners, who may well send mail.
+    suffixes = _suffixes(private=False)
+    registered = str(suffixes.privatesuffix(domain) or domain)
     if registered in RESERVED_DOMAINS or registered.partition(".")[0] == RESERVED_LABEL:
         raise _reserved(domain)
-    if _suffixes().is_public(domain):
+    if suffixes.is_public(domain):
         raise InputError(
             f"Many people have domains below {domain[:100]}. Use the one of them that is yours.",
             field="address",
@@ -172,9 +174,8 @@ def _without_marks(text: str) -> str:
 
 
 @functools.cache
-def _suffixes() -> PublicSuffixList:
-    # Its list takes 30 ms to read. Private entries (github.io) have owners who may well send mail.
-    return PublicSuffixList(only_icann=True)
+def _suffixes(*, private: bool) -> PublicSuffixList:
+    return PublicSuffixList(only_icann=not private)  # takes 30 ms to read
 
 
 def _is_ip_address(text: str) -> bool:

@@ -111,6 +111,7 @@ def test_what_only_pretends_to_be_encoded_is_refused(name: str) -> None:
         ("acme-mail.io", "acme-mail.net", False),
         ("mail.acme-mail.io", "news.acme-mail.io", False),  # one owner
         ("acme-post.io", "acme-mail.io", False),
+        ("acrne.github.io", "acme.github.io", True),
     ],
 )
 def test_what_the_eye_does_not_tell_apart(one: str, other: str, alike: bool) -> None:

@@ -188,6 +188,21 @@ def test_a_domain_whose_removal_failed_begins_anew_with_its_next_sender(
 
 
 @SQLITE
+def test_a_check_makes_whole_what_was_removed_half_way(
+    app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
+) -> None:
+    simulator.faults({**REFUSED, "operation": "DeleteEmailIdentity"})
+    with pytest.raises(ProviderError):
+        senders.remove(app, alice, cast.acme.id, sender.id, at_once=True)
+    simulator.faults()
+    provider = app.providers.email(app.settings.region)
+    arn = provider.identity_arn("acme-mail.io")
+    assert arn not in provider.associations("acme")
+    assert identities.verify_now(app, cast.bob, cast.acme.id, sender.identity_id).verified_for_sending
+    assert arn in provider.associations("acme")
+
+
+@SQLITE
 def test_added_again_after_removal_it_has_a_fresh_start(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
