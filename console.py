@@ -121,7 +121,8 @@ def _is_guarded(scope: Scope) -> bool:
     path: str = scope["path"]
     if scope["method"] == "OPTIONS":
         return False
-    if "/media/" in path:
+    before, is_media, _ = path.partition("/media/")
+    if is_media and not before.endswith("/static"):  # there Streamlit's own fonts and icons are
         return not path.endswith(".png")  # the mark beside the sign-in form
     return any(f"/_stcore/{name}" in path for name in ("upload_file", "metrics", "agent"))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import streamlit
 from sqlalchemy import select
 from streamlit.runtime.pages_manager import PagesManager
 
@@ -149,7 +150,7 @@ def test_another_host_name_reaches_no_session(console: Console) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [("PUT", "/_stcore/upload_file/a/b"), ("DELETE", "/_stcore/upload_file/a/b"), ("GET", "/_stcore/metrics"),
-     ("GET", "/_stcore/agent/openapi.json"), ("GET", "/media/abc.csv")],
+     ("GET", "/_stcore/agent/openapi.json"), ("GET", "/media/abc.csv"), ("GET", "//media/static/abc.csv")],
 )  # fmt: skip
 def test_a_stranger_uploads_nothing_and_reads_no_file(
     console: Console, dora: User, method: str, path: str
@@ -162,6 +163,16 @@ def test_a_stranger_uploads_nothing_and_reads_no_file(
         assert headers["x-content-type-options"] == "nosniff"
     status, _, body = ask(console, path, method, Cookie=cookie)
     assert (status, body) != refused
+
+
+def test_a_stranger_sees_the_sign_in_page_with_its_fonts_and_icons(console: Console) -> None:
+    fonts = Path(streamlit.__file__).parent / "static" / "static" / "media"
+    for font in (next(fonts.glob("MaterialSymbols*.woff2")), next(fonts.glob("SourceSans*.woff2"))):
+        connection = http.client.HTTPConnection(urlsplit(console.url).netloc, timeout=20)
+        connection.request("GET", f"/static/media/{font.name}")
+        answer = connection.getresponse()
+        assert (answer.status, len(answer.read())) == (200, font.stat().st_size)
+        connection.close()
 
 
 def test_behind_a_proxy_the_address_is_the_clients(console: Console, dora: User) -> None:
