@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+from core.plain import visible
 
 
 class OneLine(logging.Formatter):
     """What somebody else wrote cannot begin a line of its own, or turn one around; tracebacks keep theirs."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], super().formatMessage(record))
+        return visible(super().formatMessage(record))
 
 
 def to_stderr(level: str) -> None:

@@ -7,7 +7,6 @@ may have them checked again; nothing else of the tenant can be reached with it.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,11 +21,11 @@ from core.db.models import Account, Identity, OnboardingLink, Tenant
 from core.db.states import VerificationStatus
 from core.dns import Finding
 from core.errors import InputError, NotFound
+from core.plain import CONTROL
 
 DAYS = 14
 MAX_DAYS = 90
 MAX_NOTE = 200
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 OPENED_EVERY = timedelta(minutes=1)  # how exactly `opened_at` is kept: reading must not become writing
 
 
@@ -187,8 +186,10 @@ def _state(link: OnboardingLink, domain_removed_at: datetime | None, now: dateti
 
 def _checked_note(note: str) -> str:
     note = note.strip()
-    if CONTROL_CHARACTER.search(note) or len(note) > MAX_NOTE:
-        raise InputError(f"A note has up to {MAX_NOTE} characters and no line break.", field="note")
+    if CONTROL.search(note) or len(note) > MAX_NOTE:
+        raise InputError(
+            f"A note has up to {MAX_NOTE} characters, no line break and no control character.", field="note"
+        )
     return note
 
 

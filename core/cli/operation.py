@@ -21,6 +21,7 @@ from core.app import App, build_app
 from core.db import migrate
 from core.db.engine import AWAY
 from core.errors import ConfigurationError, InputError, PostyardError
+from core.plain import visible, visible_lines
 from core.recipients import Rejection
 
 P = ParamSpec("P")
@@ -32,7 +33,7 @@ NOT_INSTALLED = 2  # settings, database or usage
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`value` is what --json prints, or makes it; `text` is what a person reads, whole or piece by piece."""
+    """`value` is what --json prints, or makes it; `text` is what a person reads, whole or line by line."""
 
     value: Any
     text: str | Iterable[str]
@@ -107,7 +108,7 @@ def faults_as_sentences(as_json: bool) -> Iterator[None]:
 
 
 def _end(sentence: str, code: int, as_json: bool) -> None:
-    click.echo(f"Error: {sentence}", err=True)
+    click.echo(f"Error: {visible_lines(sentence)}", err=True)
     if as_json:
         show(Answer({"error": sentence}, ""), as_json=True)
     sys.exit(code)
@@ -118,10 +119,10 @@ def show(answer: Answer, *, as_json: bool) -> Answer:
         value = answer.value() if callable(answer.value) else answer.value
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
     elif isinstance(answer.text, str):
-        click.echo(answer.text)
+        click.echo(visible_lines(answer.text))
     else:
         for piece in answer.text:
-            click.echo(piece, nl=False)
+            click.echo(visible_lines(piece), nl=False)
     return answer
 
 
@@ -129,7 +130,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as they must be; a line that says so when there is nothing."""
     if not rows:
         return "Nothing here yet."
-    shown = [list(headers), *([str("-" if cell is None else cell) for cell in row] for row in rows)]
+    shown = [list(headers), *([visible("-" if cell is None else str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(headers))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -4,8 +4,6 @@ rows.py the rows and what holds between them, removal.py delete, restore and pur
 
 from __future__ import annotations
 
-import re
-
 from sqlalchemy import select, update
 
 from core import accounts, audit, identities, tenants
@@ -15,6 +13,7 @@ from core.db.conflicts import one_wins
 from core.db.models import Identity, Sender
 from core.dns import DnsRecord, Finding
 from core.errors import InputError, NotFound
+from core.plain import CONTROL
 from core.senders.removal import Removed, list_deleted, purge_due, remove, restore, undelete
 from core.senders.rows import (
     MAX_PENDING,
@@ -49,7 +48,6 @@ __all__ = [
 ]
 
 MAX_DISPLAY_NAME = 100
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def add(
@@ -183,8 +181,9 @@ def _checked_address(address: str) -> str:
 
 def _checked_display_name(name: str) -> str:
     name = name.strip()
-    if CONTROL_CHARACTER.search(name) or len(name) > MAX_DISPLAY_NAME:
+    if CONTROL.search(name) or len(name) > MAX_DISPLAY_NAME:
         raise InputError(
-            f"A display name has up to {MAX_DISPLAY_NAME} characters and no line break.", field="display_name"
+            f"A display name has up to {MAX_DISPLAY_NAME} characters, no line break and no control character.",
+            field="display_name",
         )
     return name

@@ -262,7 +262,7 @@ def test_what_cannot_be_shared_is_refused_with_its_field(app: App, cast: Cast, i
         with pytest.raises(InputError, match="1 to 90 days") as told:
             onboarding.create_link(app, cast.bob, cast.acme.id, identity_id, days=days)
         assert told.value.field == "days"
-    for note in ("x" * 201, "two\nlines", "\x00"):
+    for note in ("x" * 201, "two\nlines", "\x00", "a\x9bb", "a\u202eb"):
         with pytest.raises(InputError, match="note") as told:
             onboarding.create_link(app, cast.bob, cast.acme.id, identity_id, note=note)
         assert told.value.field == "note"
