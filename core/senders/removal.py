@@ -45,14 +45,18 @@ def remove(
     sender_id: int,
     *,
     at_once: bool = False,
+    deleted: bool = False,
     version: int | None = None,
 ) -> Removed:
     """Out of the list; its mail stays. It can be restored for GRACE; then, or `at_once`, the last sender of
-    an identity takes it out of SES. Conflict while a campaign that goes on uses it, and when it is no longer
+    an identity takes it out of SES. `deleted`: one that is deleted already is meant, now `at_once`. Conflict
+    when that one was restored meanwhile, while a campaign that goes on uses it, and when it is no longer
     the `version` that was seen. ProviderError: it is deleted all the same; SES is asked again by itself."""
     actor.must(Action.REMOVE_SENDER, tenant_id)
     with one_wins("the sender"), app.db.begin() as session:
         sender = _to_remove(session, tenant_id, sender_id, version, at_once=at_once)
+        if deleted and sender.deleted_at is None:
+            raise Conflict(f"{sender.address} was restored meanwhile. Look again.")
         removed = _delete(session, actor, sender, app.now(), at_once=at_once)
     if at_once:
         _out_of_ses(app, actor, sender)

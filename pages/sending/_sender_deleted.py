@@ -54,6 +54,8 @@ def remove_for_good(app: App, actor: Actor, tenant: Tenant, view: SenderView) ->
         f"Remove {sender.address} now? It can no longer be restored then. When no other sender uses "
         f"{view.identity.name}, the domain is removed in Amazon SES, too.",
         label="Remove",
-        act=lambda _: senders.remove(app, actor, tenant.id, sender.id, at_once=True),
+        act=lambda _: senders.remove(
+            app, actor, tenant.id, sender.id, at_once=True, deleted=True, version=sender.version
+        ),
         done=f"{sender.address} is removed for good.",
     )

@@ -98,6 +98,26 @@ def test_after_seven_days_the_sender_is_gone_and_its_domain_out_of_ses(
 
 
 @SQLITE
+def test_what_was_restored_meanwhile_is_not_removed_as_a_deleted_one(
+    app: App, cast: Cast, alice: Actor, sender: Sender
+) -> None:
+    senders.remove(app, alice, cast.acme.id, sender.id)
+    [seen] = senders.list_deleted(app, alice, cast.acme.id)
+    senders.restore(app, alice, cast.acme.id, sender.id)
+    for version in (None, row(app, sender).version):
+        with pytest.raises(Conflict, match="was restored meanwhile"):
+            senders.remove(app, alice, cast.acme.id, sender.id, at_once=True, deleted=True, version=version)
+    with pytest.raises(Conflict, match="was changed by somebody else meanwhile"):
+        senders.remove(app, alice, cast.acme.id, sender.id, at_once=True, version=seen.sender.version)
+    assert listed(app, cast) == [NEWS]
+    assert at_ses(app)
+
+    senders.remove(app, alice, cast.acme.id, sender.id)
+    senders.remove(app, alice, cast.acme.id, sender.id, at_once=True, deleted=True)
+    assert not at_ses(app)
+
+
+@SQLITE
 def test_where_ses_fails_the_purge_is_repeated(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:

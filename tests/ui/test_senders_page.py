@@ -213,6 +213,19 @@ def test_deleting_asks_first_says_what_is_left_to_do_and_can_be_undone(
     assert addresses(app, cast.acme.id) == [NEWS]
 
 
+def test_remove_now_in_an_old_tab_spares_what_a_colleague_has_restored(
+    page: Visit, app: App, cast: Cast, alice: Actor, news: Sender
+) -> None:
+    senders.remove(app, alice, cast.acme.id, news.id)
+    at = page(alice)
+    at.button(key=f"senders.for_good.{news.id}").click().run()
+    senders.restore(app, alice, cast.acme.id, news.id)
+    at.button(key="confirm.yes").click().run()
+    assert "meanwhile. Look again." in at.error[0].value
+    assert addresses(app, cast.acme.id) == [NEWS]
+    assert app.providers.email(app.settings.region).find_identity("acme-mail.io") is not None
+
+
 def test_removing_at_once_takes_the_domain_out_of_ses(
     page: Visit, app: App, cast: Cast, alice: Actor, news: Sender
 ) -> None:
