@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,71 +20,15 @@ from core.dns.look import Look, is_public
 from core.dns.resolver import registrable
 from core.dns.wire import Server
 from core.errors import ConfigurationError
+from tests.dns_servers import Reply, Zone, failing, holding, server, silent
 
 DOMAIN = "acme-mail.io"
-Zone = dict[tuple[str, str], list[str]]
-Reply = Callable[[dns.message.Message], dns.message.Message | None]
 ZONE: Zone = {
     (DOMAIN, "TXT"): ['"site-verification=1"', '"v=spf1 include:amazon" "ses.com ~all"'],
     ("plain.acme-mail.io", "TXT"): ['"something else"'],
     ("_dmarc.acme-mail.io", "TXT"): ['"v=DMARC1; p=none"'],
     ("www.acme-mail.io", "CNAME"): ["shop.globex-post.net."],
 }
-
-
-def holding(zone: Zone, *, flags: int = dns.flags.AA) -> Reply:
-    """A server of the zone."""
-
-    def reply(query: dns.message.Message) -> dns.message.Message:
-        answer = dns.message.make_response(query)
-        answer.flags |= flags
-        [question] = query.question
-        name = question.name.to_text(omit_final_dot=True).lower()
-        kind = dns.rdatatype.to_text(question.rdtype)
-        for each in (kind, "CNAME"):
-            if values := zone.get((name, each)):
-                answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", each, *values))
-                return answer
-        if not any(known == name for known, _ in zone):
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        return answer
-
-    return reply
-
-
-def failing(query: dns.message.Message) -> dns.message.Message:
-    reply = dns.message.make_response(query)
-    reply.set_rcode(dns.rcode.SERVFAIL)
-    return reply
-
-
-def silent(_query: dns.message.Message) -> None:
-    return None
-
-
-@contextmanager
-def server(reply: Reply) -> Iterator[str]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.settimeout(0.02)
-        stop = threading.Event()
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    wire, asker = listening.recvfrom(4096)
-                except TimeoutError:
-                    continue
-                if answer := reply(dns.message.from_wire(wire)):
-                    listening.sendto(answer.to_wire(), asker)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            stop.set()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
