@@ -26,7 +26,7 @@ from core import doctor, identities, logs, onboarding, suppressions, zonefiles
 from core.app import App, build_app
 from core.db import migrate
 from core.dns import Finding
-from core.errors import Conflict, NotFound, ProviderError
+from core.errors import Conflict, NotFound, ProviderError, TooSoon
 from core.settings import Settings
 from webpages import layout
 from webpages import onboarding as onboarding_page
@@ -48,6 +48,9 @@ HEADERS = {
 }
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 RETRY = {"Retry-After": str(identities.COOLDOWN_SECONDS)}
+CHECKS_AT_ONCE = 4  # a check may take half a minute, and unsubscribing shares its threads
+TURN_SECONDS = 1.0
+BUSY = "Many domains are being checked just now. Nothing is lost: check again in a minute."
 NO_ANSWER = "Amazon SES could not be asked just now. Nothing is lost: check again in a minute."
 
 
@@ -128,6 +131,7 @@ async def opened(server: Starlette) -> AsyncIterator[None]:
     server.state.postyard = build_app(settings)
     server.state.postyard.db.check()
     migrate.check(server.state.postyard.db)
+    server.state.checks = asyncio.Semaphore(CHECKS_AT_ONCE)
     yield
     server.state.postyard.db.dispose()
 
@@ -175,18 +179,35 @@ async def check_onboarding(request: Request) -> Response:
     address, only goes there, too."""
     if request.method != "POST":
         return RedirectResponse(_onboarding_path(request), status_code=303)
+    turns: asyncio.Semaphore = request.app.state.checks
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await turns.acquire()
+    except TimeoutError:
+        return await _not_checked(request, BUSY, status=503)
+    try:
+        return await _checked(request)
+    finally:
+        turns.release()
+
+
+async def _checked(request: Request) -> Response:
+    """A refusal that is not about waiting may name what this page does not show: it is only logged."""
     try:
         await run_in_threadpool(
             onboarding.check_again, request.app.state.postyard, request.path_params["token"]
         )
-    except Conflict as e:
-        text = await run_in_threadpool(_onboarding, request, str(e))
-        return HTMLResponse(text, status_code=429, headers=RETRY)
-    except ProviderError as e:
+    except TooSoon as e:
+        return await _not_checked(request, str(e), status=429)
+    except (Conflict, ProviderError) as e:
         logger.warning("a domain could not be checked again: %s", e)
-        text = await run_in_threadpool(_onboarding, request, NO_ANSWER)
-        return HTMLResponse(text, status_code=503, headers=RETRY)
+        return await _not_checked(request, NO_ANSWER, status=503)
     return RedirectResponse(_onboarding_path(request), status_code=303)
+
+
+async def _not_checked(request: Request, notice: str, *, status: int) -> Response:
+    text = await run_in_threadpool(_onboarding, request, notice)
+    return HTMLResponse(text, status_code=status, headers=RETRY)
 
 
 async def download_zone(request: Request) -> Response:
@@ -249,3 +270,5 @@ app = Starlette(
     exception_handlers={NotFound: not_found, 404: not_found, SQLAlchemyError: try_again},
     lifespan=opened,
 )
+# It would lead to http, on whatever host was named, with the token.
+app.router.redirect_slashes = False

@@ -5,6 +5,7 @@ PostyardError                 what a page or the command line shows as one sente
 ├── NotFound                  it does not exist, or it is another tenant's: never told apart
 ├── PermissionDenied          the actor's role may not do this
 ├── Conflict                  somebody or something was first; look again and decide
+│   └── TooSoon               the same was done a moment ago; says how long to wait
 ├── SendingPaused             the tenant or campaign may not send now
 └── ProviderError             SES (or another provider) refused or did not answer
     └── Throttled             too fast; nothing was accepted
@@ -33,6 +34,10 @@ class PermissionDenied(PostyardError):
 
 
 class Conflict(PostyardError):
+    pass
+
+
+class TooSoon(Conflict):
     pass
 
 

@@ -137,7 +137,7 @@ def open_page(app: App, token: str) -> Page:
 
 
 def check_again(app: App, token: str) -> None:
-    """Ask SES and DNS now, as `identities.verify_now` does for everybody else: Conflict within its cooldown.
+    """Ask SES and DNS now, as `identities.verify_now` does for everybody else: TooSoon within its cooldown.
     NotFound as `open_page`."""
     with app.db.read() as session:
         link: OnboardingLink = _opened(session, token, app.now()).OnboardingLink
@@ -188,7 +188,7 @@ def _checked_note(note: str) -> str:
     note = note.strip()
     if CONTROL.search(note) or len(note) > MAX_NOTE:
         raise InputError(
-            f"A note has up to {MAX_NOTE} characters, no line break and no control character.", field="note"
+            f"A note has up to {MAX_NOTE} characters, no line break or control character.", field="note"
         )
     return note
 

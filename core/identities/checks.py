@@ -19,7 +19,7 @@ from core.db.conflicts import one_wins
 from core.db.models import Identity, Tenant
 from core.db.states import VerificationStatus
 from core.dns import Finding
-from core.errors import Conflict, PostyardError, ProviderError
+from core.errors import Conflict, PostyardError, ProviderError, TooSoon
 from core.identities import at_ses
 from core.identities.breaks import Standing, follow
 from core.identities.records import DOMAIN, records
@@ -50,7 +50,7 @@ class Check:
 
 def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Identity:
     """Ask SES and the domain's DNS and keep what they say: the one function behind button, job, command line
-    and onboarding page. Conflict within COOLDOWN_SECONDS of the last time, whoever asked then."""
+    and onboarding page. TooSoon within COOLDOWN_SECONDS of the last time, whoever asked then."""
     actor.must(Action.MANAGE_SENDERS, tenant_id)
     check = _begin(app, tenant_id, identity_id)
     try:
@@ -122,7 +122,7 @@ def _begin(app: App, tenant_id: int, identity_id: int) -> Check:
         ).first()
         identity = get_identity(session, tenant_id, identity_id)
         if begun is None:
-            raise Conflict(_too_soon(identity, now))
+            raise TooSoon(_too_soon(identity, now))
         tenant = tenants.get_tenant(session, tenant_id)
         region = accounts.get_account(session, tenant.account_id).region
         return Check(identity, Standing.of(identity), identity.verification_status, tenant, region)

@@ -183,7 +183,7 @@ def _checked_display_name(name: str) -> str:
     name = name.strip()
     if CONTROL.search(name) or len(name) > MAX_DISPLAY_NAME:
         raise InputError(
-            f"A display name has up to {MAX_DISPLAY_NAME} characters, no line break and no control character.",
+            f"A display name has up to {MAX_DISPLAY_NAME} characters, no line break or control character.",
             field="display_name",
         )
     return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 from sqlalchemy import Table, select, update
 
 import webhooks
-from core import access, onboarding, senders
+from core import access, identities, onboarding, senders
 from core.app import App
 from core.db.base import Base
-from core.db.models import Identity, OnboardingLink
+from core.db.models import Identity, OnboardingLink, Tenant
 from tests.conftest import Cast
 from tests.integration.test_webhooks import Answer, Ask, ask
 from tests.simulators import Simulator
@@ -186,6 +187,48 @@ def test_where_ses_does_not_answer_the_page_stays(
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
     assert webhooks.NO_ANSWER in answer.text
     assert "GetEmailIdentity" not in answer.text
+
+
+def test_a_refusal_that_is_not_about_waiting_names_nobody(
+    app: App, ask: Ask, cast: Cast, token: str, simulator: Simulator
+) -> None:
+    app.providers.email(app.settings.region).delete_identity(DOMAIN, "acme")
+    set_columns(app, Tenant, configuration_set=None, name="Acme Secret Shops")
+
+    answer = ask("POST", f"/onboarding/{token}/check")
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    assert webhooks.NO_ANSWER in answer.text
+    assert "Secret" not in answer.text
+
+
+def test_slow_checks_leave_room_for_everybody_else(
+    app: App, ask: Ask, cast: Cast, simulator: Simulator
+) -> None:
+    domains = [identities.add(app, cast.bob, cast.acme.id, f"shop{n}-mail.io").id for n in range(5)]
+    tokens = [share(app, cast, domain) for domain in domains]
+    simulator.faults({"kind": "latency", "operation": "GetEmailIdentity", "times": 0, "seconds": 2})
+    with ThreadPoolExecutor(5) as pool:
+        checks = [pool.submit(ask, "POST", f"/onboarding/{token}/check") for token in tokens]
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert ask("GET", f"/onboarding/{tokens[0]}").status == 200
+        assert time.monotonic() - began < 1
+    answers = sorted((check.result() for check in checks), key=lambda answer: answer.status)
+
+    assert [answer.status for answer in answers] == [303, 303, 303, 303, 503]
+    refused = answers[-1]
+    assert refused.headers["retry-after"] == "30"
+    assert webhooks.BUSY in refused.text
+    assert "DNS records for" in refused.text
+
+
+def test_an_address_with_a_slash_too_many_leads_nowhere(ask: Ask, token: str) -> None:
+    for method, path in (("GET", ""), ("POST", "/check"), *(("GET", f"/{name}") for name in FORMATS)):
+        answer = ask(method, f"/onboarding/{token}{path}/")
+        assert answer.status == 404, path
+        assert "location" not in answer.headers
+    assert ask("GET", "/u/abc/").status == 404
 
 
 @pytest.mark.parametrize("name", FORMATS)
