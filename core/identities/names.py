@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 import unicodedata
 
 from confusable_homoglyphs import categories, confusables
@@ -27,6 +28,13 @@ TOGETHER = (
 NO_SCRIPT = frozenset({"COMMON", "INHERITED"})
 # Letters that look like ASCII and that Turkish, Danish and French spell words with.
 OF_LIVING_ALPHABETS = frozenset("ıæœ")
+# Latin letters whose names do not say which ASCII one they look like, and which the tables lack.
+LIKE_ASCII = {"ə": "e", "ɘ": "e", "ð": "d", "þ": "p", "ŋ": "n", "ß": "ss", "ĸ": "k", "ɩ": "i", "ʊ": "u"}
+# L with stroke, m with hook, turned a, dotless i, small capital r: Unicode's names hold the plain letter.
+NAMED_AFTER_ASCII = re.compile(
+    r"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) (?:[A-Z]{2,} )*([A-Z])(?: WITH .+)?"
+)
+IN_HOST_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 # What the eye does not tell apart within ASCII; the tables speak of capitals here.
 ASCII_LOOKALIKES = (("0", "o"), ("1", "l"), ("rn", "m"), ("vv", "w"))
 
@@ -54,6 +62,7 @@ def checked_name(name: str) -> str:
             field="address",
         )
     ascii_domain = str(checked.ascii_domain)
+    _refuse_impossible(ascii_domain)  # ｔ and ． have become t and .
     _refuse_nobodys(ascii_domain)
     _refuse_disguised(ascii_domain)
     return f"{checked.ascii_local_part}@{ascii_domain}" if at else ascii_domain
@@ -84,7 +93,7 @@ def registrable(domain: str) -> str:
 @functools.lru_cache(maxsize=20_000)
 def skeleton(domain: str) -> str:
     """What the eye sees of it, in ASCII as far as there is a look-alike (UTS 39, section 4)."""
-    letters = "".join(_ascii_like(letter) or letter for letter in _without_marks(readable(domain)))
+    letters = "".join(map(_seen, _without_marks(readable(domain)))).replace("'", "")
     for written, seen in ASCII_LOOKALIKES:
         letters = letters.replace(written, seen)
     return letters
@@ -140,7 +149,16 @@ def _reads_as_ascii(label: str) -> bool:
     foreign = [letter for letter in label if not letter.isascii()]
     if not foreign or all(letter in OF_LIVING_ALPHABETS for letter in foreign):
         return False
-    return all(_ascii_like(letter) for letter in label)
+    return all(like and IN_HOST_NAMES.issuperset(like) for like in map(_ascii_like, label))
+
+
+@functools.cache
+def _seen(letter: str) -> str:
+    """What it looks like, in ASCII if it looks like that."""
+    if like := _ascii_like(letter) or LIKE_ASCII.get(letter):
+        return like
+    named = NAMED_AFTER_ASCII.fullmatch(unicodedata.name(letter, ""))
+    return named[1].lower() if named else letter
 
 
 @functools.cache

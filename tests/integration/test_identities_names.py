@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import idna
 import pytest
 
 from core.app import App
@@ -27,6 +28,7 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
         ("ニュース配信.jp", "xn--zck9awe6dy69pcb8e.jp"),
         ("한국어abc.kr", "xn--abc-lt8l948gbwt.kr"),
         ("news.acme.github.io", "news.acme.github.io"),
+        ("hawaiʻi.us", "xn--hawaii-mjd.us"),
     ],
 )
 def test_honest_domains_are_taken_as_dns_writes_them(typed: str, kept: str) -> None:
@@ -75,6 +77,10 @@ def test_a_domain_that_is_made_to_look_like_another_is_refused(name: str) -> Non
         "acme.onion",
         "1.0.0.10.in-addr.arpa",
         "acme.example",
+        "acme.tesｔ",  # a full-width letter, stop or digit is an ASCII one in DNS
+        "acme.com．test",
+        "acme.ᵗest",
+        "ｅxample.com",
     ],
 )
 def test_reserved_domains_are_refused(domain: str) -> None:
@@ -88,7 +94,9 @@ def test_what_many_people_have_domains_below_is_refused(domain: str) -> None:
         checked_name(domain)
 
 
-@pytest.mark.parametrize("name", ["127.1", "0x7f.0x1", "10.0.0.1", "a@10.0.0.1", "a@[::1]", "a@[IPv6:::1]"])
+@pytest.mark.parametrize(
+    "name", ["127.1", "0x7f.0x1", "10.0.0.1", "１.2.3.0ｘ7f", "a@10.0.0.1", "a@[::1]", "a@[IPv6:::1]"]
+)
 def test_no_ip_address_in_any_writing(name: str) -> None:
     with pytest.raises(InputError, match="IP address"):
         checked_name(name)
@@ -98,6 +106,14 @@ def test_no_ip_address_in_any_writing(name: str) -> None:
 def test_what_only_pretends_to_be_encoded_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="Check how it is written"):
         checked_name(name)
+
+
+LOOK_ALIKES = ("acme-maił.io", "acɱe-mail.io", "acmə-mail.io", "ɐcme-mail.io", "acme-mɐil.io", "ᴀcme-mail.io",
+               "acmǝ-mail.io", "acme-maıl.io", "acme-mɑil.io")  # fmt: skip
+
+
+def dns(name: str) -> str:
+    return ".".join(idna.encode(label).decode() for label in name.split("."))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +128,10 @@ def test_what_only_pretends_to_be_encoded_is_refused(name: str) -> None:
         ("mail.acme-mail.io", "news.acme-mail.io", False),  # one owner
         ("acme-post.io", "acme-mail.io", False),
         ("acrne.github.io", "acme.github.io", True),
+        *((dns(written), "acme-mail.io", True) for written in LOOK_ALIKES),
+        (dns("hawaiʻi.us"), "hawaii.us", True),
+        (dns("møbel-post.no"), "mobel-post.no", True),
+        (dns("łódź-post.pl"), "lodz-mail.pl", False),
     ],
 )
 def test_what_the_eye_does_not_tell_apart(one: str, other: str, alike: bool) -> None:
