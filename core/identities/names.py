@@ -29,11 +29,12 @@ NO_SCRIPT = frozenset({"COMMON", "INHERITED"})
 # Letters that look like ASCII and that Turkish, Danish and French spell words with.
 OF_LIVING_ALPHABETS = frozenset("ıæœ")
 # Latin letters whose names do not say which ASCII one they look like, and which the tables lack.
-LIKE_ASCII = {"ə": "e", "ɘ": "e", "ð": "d", "þ": "p", "ŋ": "n", "ß": "ss", "ĸ": "k", "ɩ": "i", "ʊ": "u"}
+LIKE_ASCII = {"ð": "d", "þ": "p", "ŋ": "n", "ß": "ss", "ĸ": "k", "ɩ": "i", "ʊ": "u"}
 # L with stroke, m with hook, turned a, dotless i, small capital r: Unicode's names hold the plain letter.
 NAMED_AFTER_ASCII = re.compile(
     r"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) (?:[A-Z]{2,} )*([A-Z])(?: WITH .+)?"
 )
+SCHWA = re.compile("[əǝɘ]")
 IN_HOST_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 # What the eye does not tell apart within ASCII; the tables speak of capitals here.
 ASCII_LOOKALIKES = (("0", "o"), ("1", "l"), ("rn", "m"), ("vv", "w"))
@@ -82,7 +83,7 @@ def look_alike(one: str, other: str) -> bool:
     """Whether two domains, as SES knows them, have different owners and look the same: acme-mail.io and
     acrne-mail.io."""
     mine, theirs = registrable(one), registrable(other)
-    return mine != theirs and skeleton(mine) == skeleton(theirs)
+    return mine != theirs and any(skeleton(mine, schwa) == skeleton(theirs, schwa) for schwa in "ea")
 
 
 def registrable(domain: str) -> str:
@@ -91,9 +92,11 @@ def registrable(domain: str) -> str:
 
 
 @functools.lru_cache(maxsize=20_000)
-def skeleton(domain: str) -> str:
-    """What the eye sees of it, in ASCII as far as there is a look-alike (UTS 39, section 4)."""
-    letters = "".join(map(_seen, _without_marks(readable(domain)))).replace("'", "")
+def skeleton(domain: str, schwa: str = "e") -> str:
+    """What the eye sees of it, in ASCII as far as there is a look-alike (UTS 39, section 4). `schwa`: what ə
+    is taken for, e or a."""
+    written = SCHWA.sub(schwa, _without_marks(readable(domain)))
+    letters = "".join(map(_seen, written)).replace("'", "")
     for written, seen in ASCII_LOOKALIKES:
         letters = letters.replace(written, seen)
     return letters

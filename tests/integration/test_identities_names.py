@@ -108,8 +108,8 @@ def test_what_only_pretends_to_be_encoded_is_refused(name: str) -> None:
         checked_name(name)
 
 
-LOOK_ALIKES = ("acme-maił.io", "acɱe-mail.io", "acmə-mail.io", "ɐcme-mail.io", "acme-mɐil.io", "ᴀcme-mail.io",
-               "acmǝ-mail.io", "acme-maıl.io", "acme-mɑil.io")  # fmt: skip
+LOOK_ALIKES = ("acme-maił.io", "acɱe-mail.io", "əcme-mail.io", "acmə-mail.io", "ɐcme-mail.io", "acme-mɐil.io",
+               "ᴀcme-mail.io", "acmǝ-mail.io", "acme-maıl.io", "acme-mɑil.io")  # fmt: skip
 
 
 def dns(name: str) -> str:
