@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import SesError, already_exists, bad_request, not_found
@@ -27,6 +28,8 @@ PENDING = "PENDING"
 GRANTED = "GRANTED"
 REVIEWS = (PENDING, GRANTED, "DENIED", "FAILED")
 REVIEW_SECONDS = 60.0
+SANDBOX_LIMITS = {"max_send_rate": 1.0, "max_24_hour_send": 200.0}  # developer guide, "Production access"
+FIRST_LIMITS = {"max_send_rate": 14.0, "max_24_hour_send": 50_000.0}  # at the least, once it is granted
 _FIRST_CASE = 170_000_000_000
 _DETAILS = (
     "MailType",
@@ -77,9 +80,28 @@ def _end_review(world: World) -> None:
 def decide_review(account: Account, decision: str) -> None:
     account.review, account.review_until = decision, None
     if decision == GRANTED:
-        account.production_access = True
-        account.max_send_rate = max(account.max_send_rate, 14.0)
-        account.max_24_hour_send = max(account.max_24_hour_send, 50_000.0)
+        least = {name: limit for name, limit in FIRST_LIMITS.items() if name not in account.limits_before}
+        leave_sandbox(account)
+        for name, limit in least.items():
+            setattr(account, name, max(getattr(account, name), limit))
+
+
+def enter_sandbox(account: Account, given: Collection[str]) -> None:
+    """With AWS's limits for it, but for those that were `given`."""
+    account.production_access = False
+    for name, limit in SANDBOX_LIMITS.items():
+        if name not in given:
+            account.limits_before[name] = getattr(account, name)
+            setattr(account, name, limit)
+
+
+def leave_sandbox(account: Account, given: Collection[str] = ()) -> None:
+    """With the limits from before it, but for those that were `given`."""
+    account.production_access = True
+    for name, limit in account.limits_before.items():
+        if name not in given:
+            setattr(account, name, limit)
+    account.limits_before = {}
 
 
 def put_account_details(world: World, call: Call) -> dict[str, Any]:

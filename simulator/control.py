@@ -120,6 +120,10 @@ def _account(world: World, value: Any) -> Callable[[], None]:
     if given.get("enforcement_status", "HEALTHY") not in ("HEALTHY", "PROBATION", "SHUTDOWN"):
         raise ControlError("The account's enforcement_status is HEALTHY, PROBATION or SHUTDOWN.")
     changed = Account(**{**asdict(world.account), **given})
+    if changed.production_access and not world.account.production_access:
+        configuration.leave_sandbox(changed, given)
+    elif world.account.production_access and not changed.production_access:
+        configuration.enter_sandbox(changed, given)
     if "review" in given:
         if given["review"] not in configuration.REVIEWS or not changed.details:
             raise ControlError(

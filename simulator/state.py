@@ -25,6 +25,7 @@ class Account:
     review: str | None = None  # of the last request for production access: PENDING, GRANTED, DENIED, FAILED
     review_until: float | None = None  # PENDING: granted then, if nobody decides before
     reviews: int = 0
+    limits_before: dict[str, float] = field(default_factory=dict)  # what the sandbox's took the place of
 
 
 @dataclass(slots=True)

@@ -199,6 +199,31 @@ def test_production_access_is_granted_after_a_while(sandboxed: Clients) -> None:
     assert sandboxed.ses.get_account()["SendQuota"]["Max24HourSend"] == 50_000.0
 
 
+def limits(clients: Clients) -> tuple[float, float]:
+    quota = clients.ses.get_account()["SendQuota"]
+    return quota["Max24HourSend"], quota["MaxSendRate"]
+
+
+@pytest.mark.parametrize("granted", [{"review": "GRANTED"}, {"production_access": True}])
+def test_the_sandbox_has_its_own_limits_and_the_former_come_back(
+    clients: Clients, granted: dict[str, object]
+) -> None:
+    clients.simulator.scenario(account={"max_send_rate": 30})
+    for _ in range(2):
+        clients.simulator.scenario(account={"production_access": False})
+        assert limits(clients) == (200.0, 1.0)
+    clients.ses.put_account_details(**DETAILS)
+    clients.simulator.scenario(account=granted)
+    assert limits(clients) == (500_000.0, 30.0)
+
+
+def test_limits_that_are_given_go_before_the_sandboxes(clients: Clients) -> None:
+    clients.simulator.scenario(account={"production_access": False, "max_send_rate": 5})
+    assert limits(clients) == (200.0, 5.0)
+    clients.simulator.scenario(account={"production_access": True, "max_24_hour_send": 70_000})
+    assert limits(clients) == (70_000.0, 5.0)
+
+
 def test_production_access_that_was_denied_may_be_asked_for_again(sandboxed: Clients) -> None:
     sandboxed.ses.put_account_details(**DETAILS)
     first = sandboxed.ses.get_account()["Details"]["ReviewDetails"]["CaseId"]

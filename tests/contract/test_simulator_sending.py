@@ -179,7 +179,7 @@ def test_the_identitys_own_configuration_set_is_the_default(clients: Clients) ->
 
 
 def test_in_the_sandbox_only_verified_recipients_get_mail(clients: Clients) -> None:
-    clients.simulator.scenario(account={"production_access": False})
+    clients.simulator.scenario(account={"production_access": False, "max_send_rate": 9})
     code, _, text = refusal(clients.send, "stranger@example.net")
     assert code == "MessageRejected"
     assert text.endswith("failed the check in region AP-SOUTHEAST-1: stranger@example.net")
