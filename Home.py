@@ -13,7 +13,7 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
 from core.users import SignedIn
-from pages._ui import banner, format, layout, session
+from pages._ui import banner, format, session
 from pages._ui.runtime import TENANT, get_app
 
 STATIC = Path(__file__).parent / "static"
@@ -56,7 +56,6 @@ def main() -> None:
         if not signed_in.must_change_password:
             chosen = _sidebar(app, signed_in)
             session.begin(app, signed_in.actor)
-            layout.style()
             if chosen is not None:
                 banner.sandbox(app, signed_in.actor, chosen.id, linked=page.url_path != ACCOUNTS)
     page.run()
@@ -89,8 +88,8 @@ def _sidebar(app: App, signed_in: SignedIn) -> Tenant | None:
 
 
 def _tenant_select(app: App, actor: Actor) -> Tenant | None:
-    """The address's ?tenant=slug and the widget follow each other; a page looks the tenant up again for
-    itself."""
+    """The address's ?tenant=slug, the session and the widget follow each other; a page looks the tenant up
+    again for itself."""
     names = {tenant.slug: tenant for tenant in tenants.list_tenants(app, actor)}
     if not names:
         st.session_state.pop(TENANT, None)
@@ -100,13 +99,26 @@ def _tenant_select(app: App, actor: Actor) -> Tenant | None:
         st.session_state[TENANT] = asked
     if st.session_state.get(TENANT) not in names:
         st.session_state[TENANT] = next(iter(names))
-    chosen = st.selectbox("Tenant", names, format_func=lambda slug: names[slug].name, key=TENANT)
+    chosen = str(st.session_state[TENANT])
+    key = _select_key(chosen)
+    st.selectbox(
+        "Tenant", names, index=list(names).index(chosen), format_func=lambda slug: names[slug].name, key=key,
+        on_change=lambda: st.session_state.update({TENANT: st.session_state[key]}),
+    )  # fmt: skip
     if names[chosen].is_demo:
         st.badge("Demo data", color="violet", icon=":material/science:")
     st.session_state["tenant_in_address"] = chosen
     if asked != chosen:
         st.query_params[TENANT] = chosen
     return names[chosen]
+
+
+def _select_key(chosen: str) -> str:
+    """A new widget for each choice, which is its default: a browser that draws it afresh, as it now and then
+    does when its reader leaves a page that is still being drawn, sends back the default."""
+    last, number = st.session_state.get("tenant_select", (chosen, 0))
+    st.session_state["tenant_select"] = (chosen, number + (last != chosen))
+    return f"tenant.select.{st.session_state['tenant_select'][1]}"
 
 
 main()

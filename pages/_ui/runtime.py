@@ -26,11 +26,11 @@ from core.app import App, build_app
 from core.db.models import Tenant
 from core.errors import NotFound
 from core.users import SignedIn
-from pages._ui import session
+from pages._ui import layout, session
 from pages._ui.actions import show_flash
 from pages._ui.tables import empty
 
-TENANT = "tenant"  # the query parameter and the sidebar's widget
+TENANT = "tenant"  # the query parameter, and what the session keeps of it
 
 
 _building = threading.Lock()
@@ -60,6 +60,7 @@ def begin(title: str, action: Action, *, icon: str | None = None) -> tuple[App, 
         st.error(f"Your role ({actor.role.replace('_', ' ')}) may not {action}. Ask an administrator.")
         st.stop()
     session.begin(app, actor)
+    layout.style()
     st.title(f"{icon} {title}" if icon else title, anchor=False)
     show_flash()
     return app, actor

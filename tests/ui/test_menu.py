@@ -62,6 +62,21 @@ def test_the_tenant_of_the_address_is_chosen_and_kept_over_pages(
     assert "Acme" in [header.value for header in at.subheader]
 
 
+def test_a_browser_that_draws_the_choice_afresh_begins_with_the_chosen_tenant(
+    console: Console, people: People, two_tenants: None
+) -> None:
+    at = console(people("dora", Role.OPERATOR), tenant="globex")
+    keys = set()
+    for slug in ("globex", "acme", "globex"):
+        if at.sidebar.selectbox[0].value != slug:
+            at.sidebar.selectbox[0].select(slug).run()
+        chosen = at.sidebar.selectbox[0]
+        assert (chosen.value, chosen.proto.default) == (slug, ["acme", "globex"].index(slug))
+        assert at.query_params["tenant"] == slug
+        keys.add(chosen.key)
+    assert len(keys) == 3
+
+
 @pytest.mark.parametrize("asked", ["globex", "nonsense", "", "acme' OR 1=1"])
 def test_a_tenant_of_somebody_elses_in_the_address_is_as_unknown_as_a_made_up_one(
     console: Console, people: People, two_tenants: None, asked: str
