@@ -20,6 +20,13 @@ MAIL_TYPES = {
     "MARKETING": "Marketing: newsletters, offers",
     "TRANSACTIONAL": "Transactional: orders, accounts",
 }
+LABELS = {
+    "mail_type": "Kind of mail",
+    "website_url": "Website",
+    "use_case": "Use case",
+    "contact_language": "AWS answers in",
+    "contacts": "Who else AWS may write to",
+}
 LANGUAGES = {"EN": "English", "JA": "Japanese"}
 LOOKED_AT = """
 - **A website that works** and shows who you are, with a privacy policy.
@@ -67,11 +74,11 @@ def _standing(app: App, account: Account) -> None:
 
 def _what_was_asked(account: Account) -> None:
     with st.expander("What was asked"):
-        for name, value in account.access_request.items():
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            if shown:
-                st.caption(format.words(name).capitalize())
-                st.text(shown)
+        for name, label in LABELS.items():
+            value = account.access_request.get(name) or ""
+            if shown := ", ".join(map(str, value)) if isinstance(value, list) else str(value):
+                st.caption(label)
+                st.markdown(format.escape(shown))
 
 
 def _form(app: App, actor: Actor, account: Account) -> None:
@@ -97,17 +104,21 @@ def _form(app: App, actor: Actor, account: Account) -> None:
 
 def _fields(before: Mapping[str, Any]) -> dict[str, Any]:
     """What was typed, beginning with what was asked the last time."""
-    mail_type = st.radio("Kind of mail", list(MAIL_TYPES), _position(MAIL_TYPES, before.get("mail_type")),
-                         format_func=MAIL_TYPES.__getitem__, key="accounts.request.type")  # fmt: skip
-    website = st.text_input("Website", before.get("website_url", ""), placeholder="https://acme-mail.io",
-                            max_chars=1000, key="accounts.request.website")  # fmt: skip
-    use_case = st.text_area("Use case", before.get("use_case", ""), placeholder=USE_CASE, height=160,
+    mail_type = st.radio(
+        LABELS["mail_type"], list(MAIL_TYPES), _position(MAIL_TYPES, before.get("mail_type")),
+        format_func=MAIL_TYPES.__getitem__, key="accounts.request.type",
+    )  # fmt: skip
+    website = st.text_input(
+        LABELS["website_url"], before.get("website_url", ""), placeholder="https://acme-mail.io",
+        max_chars=1000, key="accounts.request.website",
+    )  # fmt: skip
+    use_case = st.text_area(LABELS["use_case"], before.get("use_case", ""), placeholder=USE_CASE, height=160,
                             max_chars=5000, key="accounts.request.use_case")  # fmt: skip
     language = st.selectbox(
-        "AWS answers in", list(LANGUAGES), _position(LANGUAGES, before.get("contact_language")),
+        LABELS["contact_language"], list(LANGUAGES), _position(LANGUAGES, before.get("contact_language")),
         format_func=LANGUAGES.__getitem__, key="accounts.request.language",
     )  # fmt: skip
-    contacts = st.text_input("Who else AWS may write to", ", ".join(before.get("contacts", [])),
+    contacts = st.text_input(LABELS["contacts"], ", ".join(before.get("contacts", [])),
                              help="Up to four addresses, separated by commas.",
                              key="accounts.request.contacts")  # fmt: skip
     return {

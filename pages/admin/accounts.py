@@ -57,7 +57,7 @@ def _account(app: App, actor: Actor, account_id: int, reviewed: bool) -> None:
             accounts.refresh_now(app, actor, account.id)
     st.caption(
         f"AWS account {format.escape(account.aws_account_id or format.NOTHING)} · "
-        f"asked {format.ago(account.checked_at, app.now())}, each minute by the scheduler"
+        f"read {format.ago(account.checked_at, app.now())}; the scheduler reads it each minute"
     )
     _troubles(account)
     _quota(account)
