@@ -37,8 +37,9 @@ def get_tenant(session: Session, tenant_id: int) -> Tenant:
 
 
 def lock_tenant(session: Session, tenant_id: int) -> Tenant:
-    """Held until the transaction ends."""
-    if tenant := session.get(Tenant, tenant_id, with_for_update=True):
+    """Held until the transaction ends, but not against rows that refer to it: whoever raises an alert may
+    hold what this transaction asks for next."""
+    if tenant := session.get(Tenant, tenant_id, with_for_update={"key_share": True}):
         return tenant
     raise NotFound("There is no such tenant.")
 

@@ -110,7 +110,7 @@ def reputation_due(app: App) -> str:
 def mark_reputation_due(session: Session, arns: Collection[str]) -> None:
     """SES sent notices about these tenants: ask it soon. What a notice claims is never taken over."""
     query = select(Tenant.id, Tenant.ses_tenant_arn).where(Tenant.ses_tenant_arn.in_(arns))
-    locked = session.execute(query.order_by(Tenant.id).with_for_update())
+    locked = session.execute(query.order_by(Tenant.id).with_for_update(key_share=True))
     known = {str(row.ses_tenant_arn): row.id for row in locked}
     session.execute(
         update(Tenant)

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from core import alerts
+from core import alerts, tenants
 from core.access import Actor
 from core.app import App
 from core.db.models import Alert
 from core.errors import NotFound
+from core.tenants.directory import lock_tenant
 from tests.conftest import Cast
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -53,9 +57,7 @@ def test_an_alert_is_raised_once_until_it_is_cleared(app: App, cast: Cast) -> No
 
 def test_of_many_who_raise_it_at_once_one_is_told_that_it_is_new(app: App, cast: Cast) -> None:
     new: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: new.append(Cause(cast.acme.id).raised(app))) for _ in range(5)
-    ]
+    threads = [threading.Thread(target=lambda: new.append(Cause(cast.acme.id).raised(app))) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -85,3 +87,22 @@ def test_everybody_sees_the_alerts_of_their_tenants_alone(app: App, cast: Cast, 
     assert [alert.tenant_id for alert in alerts.list_open(app, alice, cast.globex.id)] == [cast.globex.id]
     with pytest.raises(NotFound, match="There is no such tenant"):
         alerts.list_open(app, cast.charlie, cast.acme.id)
+
+
+@ON_POSTGRESQL  # SQLite has one writer
+def test_who_raises_an_alert_does_not_wait_for_whoever_works_on_the_tenant(app: App, cast: Cast) -> None:
+    """Its foreign key asks for the tenant's row; a writer that holds the row may wait for the alert."""
+
+    def locked(tenant_id: int) -> None:
+        with app.db.begin() as other:
+            other.execute(text("SET LOCAL lock_timeout = '1s'"))
+            alerts.raise_once(
+                other, kind="drift", cause=f"t {tenant_id}", sentence="It is.", tenant_id=tenant_id, at=AT
+            )
+
+    with app.db.begin() as session:
+        lock_tenant(session, cast.acme.id)
+        locked(cast.acme.id)
+        tenants.mark_reputation_due(session, [str(cast.globex.ses_tenant_arn)])
+        locked(cast.globex.id)
+    assert len(alerts.list_open(app, cast.bob)) == 1
