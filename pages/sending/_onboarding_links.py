@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, field
+
 import streamlit as st
 
 from core import onboarding
@@ -9,11 +12,26 @@ from core.access import Actor
 from core.app import App
 from core.db.models import Identity, Tenant
 from core.onboarding import LinkView
-from pages._ui.actions import report, stop_asking
+from pages._ui.actions import ask, report, stop_asking
 from pages._ui.format import ago, moment
 
 SHARE = "share domain"
 _MADE = "onboarding.made"
+
+
+@dataclass
+class Made:
+    """The one link of a dialog that was opened. A second click ends the run of the first one wherever that
+    next touches Streamlit: what must not be lost or done twice is in here, not in the session's state."""
+
+    address: str = ""
+    link_id: int = 0
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+
+def ask_to_share(sender_id: int) -> None:
+    st.session_state[_MADE] = Made()
+    ask(SHARE, sender_id)
 
 
 def share_domain(app: App, actor: Actor, tenant: Tenant, identity: Identity) -> None:
@@ -25,15 +43,20 @@ def share_domain(app: App, actor: Actor, tenant: Tenant, identity: Identity) -> 
             f"A page that shows the records of `{identity.name}` with their state, to read and to copy from. "
             "Whoever has the link can open it without signing in, and sees nothing else."
         )
-        _draw_form(app, actor, tenant, identity)
-        if address := st.session_state.get(_MADE):
-            _draw_made(app, address)
+        made = st.session_state.setdefault(_MADE, Made())
+        place = st.empty()
+        if not made.address:
+            with place.container():
+                _draw_form(app, actor, tenant, identity, made)
+        if made.address:
+            place.empty()
+            _draw_made(app, made.address)
         links = onboarding.list_links(app, actor, tenant.id)
         mine = [each for each in links if each.link.identity_id == identity.id]
         if mine:
             st.markdown("**Links of this domain**")
         for each in mine:
-            _draw_link(app, actor, tenant, each)
+            _draw_link(app, actor, tenant, each, made)
 
     _dialog()
 
@@ -43,7 +66,7 @@ def _close() -> None:
     stop_asking()
 
 
-def _draw_form(app: App, actor: Actor, tenant: Tenant, identity: Identity) -> None:
+def _draw_form(app: App, actor: Actor, tenant: Tenant, identity: Identity, made: Made) -> None:
     with st.form("onboarding.form", border=False):
         note, days = st.columns([3, 1], vertical_alignment="bottom")
         for_whom = note.text_input(
@@ -58,15 +81,16 @@ def _draw_form(app: App, actor: Actor, tenant: Tenant, identity: Identity) -> No
             key="onboarding.days",
             help="Then it stops opening.",
         )
-        made = st.form_submit_button(
+        agreed = st.form_submit_button(
             "Make a link", type="primary", key="onboarding.make", icon=":material/link:"
         )
-    if made:
-        with report(rerun=False):
-            _, address = onboarding.create_link(
-                app, actor, tenant.id, identity.id, days=int(valid), note=for_whom.strip()
-            )
-            st.session_state[_MADE] = address
+    if agreed:
+        with report(rerun=False), made.one_at_a_time:
+            if not made.address:
+                link, made.address = onboarding.create_link(
+                    app, actor, tenant.id, identity.id, days=int(valid), note=for_whom.strip()
+                )
+                made.link_id = link.id
 
 
 def _draw_made(app: App, address: str) -> None:
@@ -79,7 +103,7 @@ def _draw_made(app: App, address: str) -> None:
         )
 
 
-def _draw_link(app: App, actor: Actor, tenant: Tenant, view: LinkView) -> None:
+def _draw_link(app: App, actor: Actor, tenant: Tenant, view: LinkView, made: Made) -> None:
     link = view.link
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None, width="stretch"):
@@ -94,5 +118,6 @@ def _draw_link(app: App, actor: Actor, tenant: Tenant, view: LinkView) -> None:
         elif st.button("Revoke", key=f"onboarding.revoke.{link.id}", icon=":material/link_off:"):
             with report(rerun=False):
                 onboarding.revoke_link(app, actor, tenant.id, link.id)
-                st.session_state.pop(_MADE, None)
+                if link.id == made.link_id:
+                    made.address = ""
             st.rerun()

@@ -17,7 +17,7 @@ from core.app import App
 from core.db.models import Tenant
 from core.senders import SenderView
 from pages._ui.actions import ask, flash, report
-from pages.sending._onboarding_links import SHARE
+from pages.sending._onboarding_links import ask_to_share
 from pages.sending._sender_dialogs import DELETE
 from pages.sending._sender_status import is_verified, outcome
 
@@ -107,7 +107,7 @@ def carry_out(app: App, actor: Actor, tenant: Tenant) -> None:
     elif chosen.option == RECORDS:
         st.query_params[SENDER] = str(chosen.sender_id)
     elif chosen.option == SHARING:
-        ask(SHARE, chosen.sender_id)
+        ask_to_share(chosen.sender_id)
     elif chosen.option == DEFAULT:
         with report(f"{chosen.address} is the default sender now."):
             senders.set_default(app, actor, tenant.id, chosen.sender_id, version=chosen.version)

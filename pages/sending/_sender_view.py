@@ -11,12 +11,12 @@ from core.db.models import Tenant
 from core.dns import Finding
 from core.errors import NotFound
 from core.senders import SenderView
-from pages._ui.actions import ask, live
+from pages._ui.actions import live
 from pages._ui.format import escape, moment
 from pages.sending import _sender_actions as actions
 from pages.sending._dns_exports import draw_exports
 from pages.sending._dns_records import draw_findings
-from pages.sending._onboarding_links import SHARE
+from pages.sending._onboarding_links import ask_to_share
 from pages.sending._sender_mail_from import draw_mail_from
 from pages.sending._sender_status import (
     details,
@@ -123,7 +123,7 @@ def _draw_aside(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> Non
             st.markdown("**Somebody else manages the DNS?**")
             st.caption("Send them a page with these records and their state. It needs no sign-in.")
             if st.button("Send to your DNS person", key="sender.share", icon=":material/forward_to_inbox:"):
-                ask(SHARE, view.sender.id)
+                ask_to_share(view.sender.id)
     draw_exports(app, tenant, view, _findings(app, actor, tenant, view))
     draw_mail_from(actor, tenant, view.identity, view.sender.id)
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import update
 
-from core import access, senders, tenants, users
+from core import access, onboarding, senders, tenants, users
 from core.access import Role
 from core.app import App, build_app
 from core.db.models import Identity, Sender
@@ -229,6 +229,20 @@ def test_v1_13_the_reputation_page_leads_to_senders(story: Story) -> None:
     story.tab.get_by_role("link", name="Manage senders").click()
     expect(story.tab.get_by_role("heading", name="Senders", exact=True)).to_be_visible()
     expect(story.row(NEWS)).to_be_visible()
+
+
+def test_a_double_click_makes_one_link(story: Story) -> None:
+    story.choose(NEWS, "Send to your DNS person")
+    dialog = story.tab.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a link").dblclick()
+    expect(dialog.get_by_text("/onboarding/")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Make a link")).to_have_count(0)
+    expect(dialog.get_by_role("button", name="Revoke")).to_have_count(1)
+    assert len(onboarding.list_links(story.app, access.SYSTEM, story.tenant_id)) == 1
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(dialog.get_by_role("button", name="Make a link")).to_be_visible()
+    dialog.get_by_role("button", name="Close", exact=True).click()
+    expect(dialog).to_have_count(0)
 
 
 def test_v2_1_verified_at_once_it_is_still_pending_without_an_error(story: Story) -> None:
