@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core import sending
+from core import senders, sending
 from core.access import Action, Actor
 from core.app import App
 from core.checklist import domains, pipeline, standing
@@ -45,21 +45,19 @@ def prove_pipeline(app: App, actor: Actor, tenant_id: int) -> int:
     """Queue a mail to SES's mailbox simulator, from the default or else the first verified sender, and return
     its id. Conflict while an earlier one is under way; InputError without a verified sender."""
     actor.must(Action.SEND_MESSAGE, tenant_id)
-    with app.db.read() as session:
-        facts = read_facts(session, tenant_id, app.now())
-    if pipeline.is_under_way(facts):
-        raise Conflict("A test message is under way already. Look again in a minute.")
-    if not facts.verified_senders:
-        raise InputError(f"{facts.tenant.name} has no verified sender yet. Verify one first.")
-    return sending.send(
-        app,
-        actor,
-        tenant_id,
-        sender_id=facts.verified_senders[0].id,
-        to=PROBE,
-        subject="Postyard set-up check",
-        html="<p>This message shows that what Amazon SES reports comes back to Postyard.</p>",
+    mail = sending.checked(
+        PROBE,
+        "Postyard set-up check",
+        "<p>This message shows that what Amazon SES reports comes back to Postyard.</p>",
     )
+    with app.db.begin() as session:
+        senders.lock_tenant(session, tenant_id)  # of two who press the button at once, one sends
+        facts = read_facts(session, tenant_id, app.now())
+        if pipeline.is_under_way(facts):
+            raise Conflict("A test message is under way already. Look again in a minute.")
+        if not facts.verified_senders:
+            raise InputError(f"{facts.tenant.name} has no verified sender yet. Verify one first.")
+        return sending.queue(session, actor, tenant_id, facts.verified_senders[0].id, mail, app.now())
 
 
 def _item(key: str, title: str, part: Part) -> Item:

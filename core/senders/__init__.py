@@ -39,6 +39,7 @@ __all__ = [
     "get_sender",
     "list_deleted",
     "list_senders",
+    "lock_tenant",
     "purge_due",
     "records",
     "remove",

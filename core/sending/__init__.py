@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
@@ -20,7 +23,17 @@ from core.suppressions import suppressed_among
 from core.templates import store
 from core.tenants import get_tenant
 
-__all__ = ["reap_dead", "send", "work"]
+__all__ = ["Mail", "checked", "queue", "reap_dead", "send", "work"]
+
+
+class Mail(NamedTuple):
+    """One transactional mail that can be sent."""
+
+    address: str
+    subject: str
+    html: str
+    text: str
+    fields: dict[str, str]
 
 
 def send(
@@ -39,30 +52,40 @@ def send(
 
     Raises InputError (address, content, suppressed, unverified sender), SendingPaused."""
     actor.must(Action.SEND_MESSAGE, tenant_id)
+    mail = checked(to, subject, html, text, fields)
+    with app.db.begin() as session:
+        return queue(session, actor, tenant_id, sender_id, mail, app.now())
+
+
+def checked(to: str, subject: str, html: str, text: str = "", fields: dict[str, str] | None = None) -> Mail:
+    """InputError for an address or content that nobody can be sent."""
     address = valid_address(to)
     values = {field_name(name): value for name, value in (fields or {}).items()}
     compile_content(subject, html, text, {}).values(address, values)
-    now = app.now()
-    with app.db.begin() as session:
-        sender = _sender_for(session, tenant_id, sender_id, address)
-        content = store(session, tenant_id, subject, html, text, {}, now)
-        message = Message(
-            tenant_id=tenant_id,
-            campaign_id=None,
-            sender_id=sender.id,
-            content_id=content.id,
-            address=address,
-            address_key=address.lower(),
-            fields=values,
-            status=MessageStatus.PENDING,
-            created_by=actor.username,
-            created_at=now,
-            counts_in_rates=not address.lower().endswith(SIMULATOR_DOMAIN),
-        )
-        session.add(message)
-        session.flush()
-        record_audit(session, actor, "send message", f"message {message.id}", at=now, tenant_id=tenant_id)
-        return message.id
+    return Mail(address, subject, html, text, values)
+
+
+def queue(session: Session, actor: Actor, tenant_id: int, sender_id: int, mail: Mail, at: datetime) -> int:
+    """For whoever has more to decide in the same transaction; raises what `send` does."""
+    sender = _sender_for(session, tenant_id, sender_id, mail.address)
+    content = store(session, tenant_id, mail.subject, mail.html, mail.text, {}, at)
+    message = Message(
+        tenant_id=tenant_id,
+        campaign_id=None,
+        sender_id=sender.id,
+        content_id=content.id,
+        address=mail.address,
+        address_key=mail.address.lower(),
+        fields=mail.fields,
+        status=MessageStatus.PENDING,
+        created_by=actor.username,
+        created_at=at,
+        counts_in_rates=not mail.address.lower().endswith(SIMULATOR_DOMAIN),
+    )
+    session.add(message)
+    session.flush()
+    record_audit(session, actor, "send message", f"message {message.id}", at=at, tenant_id=tenant_id)
+    return message.id
 
 
 def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str) -> Sender:
