@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from core import drift
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import (
@@ -49,6 +50,9 @@ class TenantToday:
     queued: int  # messages waiting to be sent
     unknown: int  # messages nobody knows the fate of
     what_needs_a_hand: list[str]  # sentences; empty: all is well
+    differences: list[
+        TenantResource
+    ]  # of what it needs in AWS, as last seen: not as it should be, or unknown
 
 
 def overview(app: App, actor: Actor) -> list[TenantToday]:
@@ -61,7 +65,8 @@ def overview(app: App, actor: Actor) -> list[TenantToday]:
         days = _days_by_tenant(session, ids, today - timedelta(days=PREVIOUS_DAYS))
         queued = count_messages(session, ids, MessageStatus.PENDING, _UNFINISHED)
         unknown = count_messages(session, ids, MessageStatus.UNKNOWN)
-        worries = _worries(session, tenants, unknown)
+        differences = _grouped(session.scalars(_differences(ids)))
+        worries = _worries(session, tenants, unknown, differences)
     return [
         TenantToday(
             tenant=tenant,
@@ -70,6 +75,7 @@ def overview(app: App, actor: Actor) -> list[TenantToday]:
             queued=queued[tenant.id],
             unknown=unknown[tenant.id],
             what_needs_a_hand=worries[tenant.id],
+            differences=differences[tenant.id],
         )
         for tenant in tenants
     ]
@@ -124,7 +130,12 @@ def count_messages(
     return found
 
 
-def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int]) -> dict[int, list[str]]:
+def _worries(
+    session: Session,
+    tenants: Sequence[Tenant],
+    unknown: dict[int, int],
+    differences: Mapping[int, Sequence[TenantResource]],
+) -> dict[int, list[str]]:
     ids = [tenant.id for tenant in tenants]
     identities = _grouped(
         session.scalars(select(Identity).where(Identity.tenant_id.in_(ids), Identity.removed_at.is_(None)))
@@ -134,14 +145,13 @@ def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int
             select(Campaign).where(Campaign.tenant_id.in_(ids), Campaign.status == CampaignStatus.BLOCKED)
         )
     )
-    failed = _grouped(session.scalars(_failed_steps(ids)))
     alerts = _grouped(session.scalars(_open_alerts(ids)))
     paused = set(session.scalars(select(Account.id).where(~Account.sending_enabled)))
     return {
         t.id: [
             *([ACCOUNT_PAUSED] if t.account_id in paused else []),
             *_worries_about_sending(t),
-            *_worries_about_setup(t, failed[t.id]),
+            *_worries_about_setup(t, differences[t.id], {alert.kind for alert in alerts[t.id]}),
             *_worries_about_identities(identities[t.id], {alert.cause for alert in alerts[t.id]}),
             *(alert.sentence for alert in alerts[t.id] if alert.kind != PAUSED_BY_AWS),
             *_worries_about_mail(blocked[t.id], unknown[t.id]),
@@ -150,11 +160,11 @@ def _worries(session: Session, tenants: Sequence[Tenant], unknown: dict[int, int
     }
 
 
-def _failed_steps(tenant_ids: Sequence[int]) -> Select[TenantResource]:
+def _differences(tenant_ids: Sequence[int]) -> Select[TenantResource]:
     return (
         select(TenantResource)
-        .where(TenantResource.tenant_id.in_(tenant_ids), TenantResource.state == ResourceState.FAILED)
-        .order_by(TenantResource.position)
+        .where(TenantResource.tenant_id.in_(tenant_ids), TenantResource.state != ResourceState.DONE)
+        .order_by(TenantResource.position, TenantResource.key)
     )
 
 
@@ -186,11 +196,18 @@ def _worries_about_sending(tenant: Tenant) -> Iterator[str]:
         yield "SES has not been told of the pause or resume yet; Postyard tries again each minute."
 
 
-def _worries_about_setup(tenant: Tenant, failed: Sequence[TenantResource]) -> Iterator[str]:
+def _worries_about_setup(
+    tenant: Tenant, differences: Sequence[TenantResource], told: Collection[str]
+) -> Iterator[str]:
+    """`told`: the kinds of what an alert is open about. Several things of a domain fail for one reason."""
     if tenant.provisioned_at is None:
         yield "Setting it up in SES was not finished: open the tenant and repair it."
-    for step in failed:
-        yield f"Its {step.key} could not be made in AWS: {step.detail}"
+    if drift.ALERT in told:
+        return
+    failed = [each for each in differences if each.state == ResourceState.FAILED]
+    for reason in dict.fromkeys(each.detail for each in failed):
+        names = " and ".join(each.key for each in failed if each.detail == reason)
+        yield f"Its {names} could not be made in AWS: {reason}"
 
 
 def _worries_about_identities(identities: Sequence[Identity], told: Collection[str]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _alert(app: App, actor: Actor, alert: Alert, tenant: Tenant | None) -> None:
         with text(f"alert-{alert.id}"):
             st.markdown(about + format.escape(alert.sentence))
             since, ago = format.moment(alert.raised_at, zone), format.ago(alert.raised_at, app.now())
-            st.caption(f"Since {since} ({ago})")
+            st.caption(f"Since {since} {format.escape(zone)} ({ago})")
         _way(actor, tenant, OF_ALERTS.get(alert.kind, THE_TENANT))
 
 

@@ -31,23 +31,19 @@ def main(app: App, actor: Actor) -> None:
         ask(ADD)
         st.rerun()
     chosen = tenant_choice(app, actor)
-    _list(app, actor, found, chosen)
+    _list(found, chosen)
     today = next(each for each in found if each.tenant.id == chosen.id)
     panel(app, actor, today)
 
 
-def _list(app: App, actor: Actor, found: Sequence[TenantToday], chosen: Tenant) -> None:
-    missing = {
-        each.tenant.id: what_is_missing(drift.differences(app, actor, each.tenant.id))
-        for each in found
-        if each.tenant.provisioned_at is None
-    }
+def _list(found: Sequence[TenantToday], chosen: Tenant) -> None:
+    differing = {each.tenant.id: text for each in found if (text := _what_differs(each))}
     rows = [
         {
             "Tenant": each.tenant.name,
             "Slug": each.tenant.slug,
             "Status": chip(status_of(each.tenant)),
-            **({"Setup": missing.get(each.tenant.id, "Complete")} if missing else {}),
+            **({"Setup": differing.get(each.tenant.id, "Complete")} if differing else {}),
             "Sent today": each.today.sent,
             "Bounces": format.percent(each.today.bounce_rate),
             "Complaints": format.percent(each.today.complaint_rate),
@@ -71,6 +67,14 @@ def _list(app: App, actor: Actor, found: Sequence[TenantToday], chosen: Tenant) 
         chosen=slugs.index(chosen.slug),
         on_pick=lambda index: st.session_state.update({TENANT: slugs[index]}),
     )
+
+
+def _what_differs(today: TenantToday) -> str:
+    """Empty: nothing that is known. What AWS did not answer about is no difference."""
+    if today.tenant.provisioned_at is None:
+        return what_is_missing(today.differences)
+    known = [each for each in today.differences if each.state in drift.DIFFERENCES]
+    return what_is_missing(known) if known else ""
 
 
 main(app, actor)

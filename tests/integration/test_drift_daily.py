@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from core import drift, senders, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Alert
+from core.db.models import Alert, TenantResource
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
 from core.reports import overview
 from tests.conftest import Cast
@@ -91,6 +91,26 @@ def test_each_tenant_is_looked_at_once_a_day_and_told_of_once(app: App, cast: Ca
         "AWS does not have what Acme Retail needs: event destination. Open its set-up and repair it."
     )
     assert alert.sentence in worries(app)
+
+
+@on_sqlite
+def test_what_fails_for_one_reason_is_told_once(app: App, cast: Cast, alice: Actor) -> None:
+    lose_destination(app, "acme")
+    drift.check(app, alice, cast.acme.id)
+    [alert] = alerts(app)
+    with app.db.begin() as session:
+        session.execute(
+            update(TenantResource)
+            .where(
+                TenantResource.tenant_id == cast.acme.id, TenantResource.key.in_(("SNS topic", "association"))
+            )
+            .values(state="failed", detail="AWS says no.")
+        )
+    with_alert = worries(app)
+    assert [sentence for sentence in with_alert if "no sender" not in sentence] == [alert.sentence]
+    with app.db.begin() as session:
+        session.execute(delete(Alert))
+    assert worries(app)[0] == "Its SNS topic and association could not be made in AWS: AWS says no."
 
 
 @on_sqlite

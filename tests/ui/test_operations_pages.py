@@ -106,7 +106,7 @@ def test_open_alerts_stand_at_the_top_and_lead_to_the_page_that_helps(
     at = console(people("dora", Role.OPERATOR))
     text = said(at)
     assert r"**Acme** · acme \*domain broken\*" in text
-    assert "(3 h ago)" in text
+    assert "UTC (3 h ago)" in text
     assert text.count(r"\*drift\*") == 1, "what is told as an alert is not told again"
     labels = [(link.proto.label, link.proto.query_string) for link in at.get("page_link")]
     assert labels[:3] == [

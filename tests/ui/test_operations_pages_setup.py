@@ -145,6 +145,8 @@ def test_drift_is_looked_for_shown_and_repaired(
     at.button("tenants.check").click().run()
     assert "**Event destination** · missing" in said(at)
     assert "7 of 8 as they should be" in shown(at)
+    at.run()
+    assert list(at.dataframe[0].value["Setup"]) == ["event destination missing", "Complete"]
     at.button("tenants.repair").click().run()
     at.button("confirm.cancel").click().run()
     assert state_of(app, cast.acme.id, "event destination") == "missing"
