@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,12 @@ from core.app import AwsProviders, build_app
 from core.db.engine import Database
 from core.db.models import CallTurn
 from core.errors import Throttled
-from core.pacing import MARGIN, MOST_TURNS, pacer
+from core.pacing import MARGIN, MOST_TURNS, carried, in_background, is_in_background, pacer
 from core.providers.base import Outcome
 from core.settings import Settings
 from core.up import Place
 from tests.contract.ses_mail import REGION, mail
+from tests.integration.test_verification_job import VirtualClock
 from tests.simulators import Simulator
 from tests.turns import NOON, StandingClock, turns_of_a_process
 
@@ -144,6 +147,82 @@ def test_what_a_wrong_clock_wrote_heals(db: Database) -> None:
     assert next_at(db) == NOON + timedelta(seconds=GAP)
 
 
+@pytest.mark.parametrize("seconds_back", [63, 90, 590, 601])
+def test_a_clock_that_was_set_back_throttles_nobody(db: Database, seconds_back: float) -> None:
+    clock = HandClock()
+    pace = pacer(db, clock, "ses", 1)
+    pace()
+    clock.at -= timedelta(seconds=seconds_back)
+    before = clock.at
+    pace()
+    assert clock.at == before
+    pace()
+    assert clock.at == before + timedelta(seconds=GAP)
+
+
+def test_a_clock_that_was_set_back_a_little_makes_one_wait_so_long_and_no_longer(db: Database) -> None:
+    clock = HandClock()
+    pace = pacer(db, clock, "ses", 1)
+    pace()
+    clock.at -= timedelta(seconds=30)
+    pace()
+    assert clock.seconds == pytest.approx(GAP)
+
+
+def test_a_full_queue_is_a_minute_long_however_many_want_a_turn(db: Database) -> None:
+    clock = StandingClock()
+    pace = pacer(db, clock, "ses", 1)
+    for _ in range(int(60 / GAP) + 1):
+        pace()
+    for _ in range(2):
+        with pytest.raises(Throttled):
+            pace()
+
+
+def test_a_person_waits_for_one_turn_of_the_background_and_not_for_all_of_its_threads(db: Database) -> None:
+    clock = VirtualClock()
+    pace = pacer(db, clock, "ses", 1)
+    ended = threading.Event()
+    background: list[datetime] = []
+
+    def work(_: int) -> None:
+        while not ended.is_set():
+            pace()
+            background.append(clock.now())
+
+    def person() -> float:
+        before = clock.now()
+        pace()
+        return (clock.now() - before).total_seconds()
+
+    with clock.running(), ThreadPoolExecutor(10) as pool:
+        with in_background():
+            working = [pool.submit(carried(work), number) for number in range(10)]
+        try:
+            while len(background) < 3:
+                clock.sleep(GAP)
+            waits = [person() for _ in range(5)]
+        finally:
+            ended.set()
+        for each in working:
+            each.result()
+    assert max(waits) <= 2 * GAP + 0.01
+    gaps = [(after - before).total_seconds() for before, after in pairwise(sorted(background))]
+    assert min(gaps) >= GAP * 0.99
+
+
+def test_one_is_in_the_background_only_as_long_as_one_says_so() -> None:
+    assert not is_in_background()
+    with in_background():
+        assert is_in_background()
+        there = carried(is_in_background)
+    assert not is_in_background()
+    with ThreadPoolExecutor(2) as pool:
+        assert pool.submit(there).result()
+        assert pool.submit(there).result()
+        assert not pool.submit(is_in_background).result()
+
+
 @SQLITE_ONLY
 def test_the_setting_reaches_the_control_client(
     db: Database, database_url: str, simulator: Simulator
@@ -162,9 +241,9 @@ def test_the_products_own_app_is_paced_and_its_mail_is_not(
     db: Database, database_url: str, tmp_path: Path, simulator: Simulator
 ) -> None:
     app = build_app(Settings.load(database_url=database_url, data_dir=tmp_path, control_calls_per_second=1))
-    busy_until = app.now() + timedelta(minutes=2)
-    set_next(db, busy_until, f"ses-control {REGION}")
     ses, queue = app.providers.email(REGION), app.providers.queue(REGION)
+    busy_until = app.now() + timedelta(seconds=62)
+    set_next(db, busy_until, f"ses-control {REGION}")
     with pytest.raises(Throttled):
         ses.get_account()
     assert ses.send_one(mail(1)).outcome is Outcome.PAUSED  # SES answered: there is no such tenant
