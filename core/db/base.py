@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
+from core.plain import visible
+
+Told = Annotated[str, "told"]  # one line that may repeat what DNS or SES answered
 # SQLite numbers rows by itself only in a column typed INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -31,6 +34,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class ToldText(TypeDecorator[str]):
+    """Controls become visible: PostgreSQL refuses a NUL, and with it all else of the transaction."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else visible(value)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -46,4 +59,5 @@ class Base(DeclarativeBase):
         list[str]: JSON,
         list[dict[str, Any]]: JSON,
         str: String,
+        Told: ToldText,
     }

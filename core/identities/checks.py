@@ -221,4 +221,7 @@ def _refresh(app: App, due: Identity) -> bool:
     except PostyardError as e:
         logger.warning("identity %s was not checked: %s", due.name, e)
         return False
+    except Exception:  # of a loop over everybody's: what is wrong with one is only this one's
+        logger.exception("identity %s was not checked", due.name)
+        return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from core.access import Actor, Role
 from core.app import App
 from core.db.models import Account, Alert, AuditEntry, Campaign, Identity, Sender
 from core.db.states import CampaignStatus
+from core.dns import Verdict
 from core.errors import Conflict, InputError, NotFound
+from core.identities.breaks import Standing, follow
 from core.sending.claim import Turn, claim
 from tests.campaigning import addresses, counts, draft, send_until_idle, started, view
 from tests.conftest import Cast, verified_sender
@@ -217,6 +220,24 @@ def test_a_check_does_not_bring_back_what_was_removed_meanwhile(
     assert gone.removed_at is not None
     assert not gone.verified_for_sending
     assert app.providers.email(app.settings.region).find_identity("acme-mail.io") is None
+
+
+def test_a_hostile_answer_is_kept_visibly_and_keeps_no_domain_from_being_marked(
+    app: App, cast: Cast, sender: Sender
+) -> None:
+    evil = "Not v=DKIM1\x00\x1b[2J\x9b\u202e."
+    with app.db.begin() as session:
+        identity = session.get_one(Identity, sender.identity_id)
+        before = Standing.of(identity)
+        identity.verified_for_sending, identity.error_detail, identity.error_type = False, evil, evil
+        [finding, *_] = identities.findings(identity, "")
+        follow(session, identity, before, [replace(finding, verdict=Verdict.MISSING, advice=evil)], app.now())
+    broken = identity_of(app, sender)
+    [alert] = alerts.list_open(app, cast.carol, cast.acme.id)
+    for kept in (broken.error_detail, broken.error_type, broken.broken_reason, alert.sentence):
+        assert r"Not v=DKIM1\x00\x1b[2J\x9b\u202e." in (kept or "")
+    set_on(app, sender, error_detail=evil)
+    assert "\x00" not in (identity_of(app, sender).error_detail or "")
 
 
 @SQLITE

@@ -21,7 +21,7 @@ from core.app import App, Providers
 from core.db.models import AuditEntry, Identity, Tenant
 from core.identities.checks import BATCH, BATCHES_A_RUN, BETWEEN_BATCHES_SECONDS
 from core.pacing import pacer
-from core.providers.base import EmailProvider, EventQueue
+from core.providers.base import EmailProvider, EventQueue, IdentityState
 from core.providers.ses import SesProvider
 from tests.conftest import Cast
 from tests.integration.test_identities import REFUSED, cool_down, publish, unpublish
@@ -238,6 +238,40 @@ def test_one_identity_that_fails_does_not_keep_the_job_from_the_others(
         )
     assert failed == 1
     assert identities.refresh_due(app) == "Checked 0 of 0 identities.", "each waits for its next time"
+
+
+class Bug(Exception):
+    """Nothing that anybody raises on purpose."""
+
+
+class Stumbling:
+    """SES's own client, but for one domain about which it stumbles."""
+
+    def __init__(self, inner: EmailProvider, name: str) -> None:
+        self._inner, self._name = inner, name
+
+    def __getattr__(self, asked: str) -> Any:
+        return getattr(self._inner, asked)
+
+    def find_identity(self, name: str) -> IdentityState | None:
+        if name == self._name:
+            raise Bug("unexpected")
+        return self._inner.find_identity(name)
+
+
+def test_a_fault_of_our_own_about_one_keeps_no_other_from_its_check(
+    app: App, cast: Cast, acme_mail: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = identities.add(app, cast.bob, cast.acme.id, "acme-post.io")
+    cool_down(app, other, hours=6)
+    email = Stumbling(app.providers.email(app.settings.region), other.name)
+    stumbling = replace(Paced.of(app, VirtualClock()), provider=email)
+    with caplog.at_level(logging.ERROR, logger="core.identities"):
+        assert identities.refresh_due(replace(app, providers=stumbling)) == "Checked 1 of 2 identities."
+    assert now_of(app, acme_mail).verified_for_sending
+    [record] = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "acme-post.io" in record.getMessage()
+    assert record.exc_info
 
 
 @SQLITE

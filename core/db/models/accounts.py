@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, Id
+from core.db.base import Base, Id, Told
 
 
 class Account(Base):
@@ -28,12 +28,12 @@ class Account(Base):
     checked_at: Mapped[datetime | None]
     # Production access: what SES says of the request (PENDING, FAILED, GRANTED, DENIED), what was asked.
     review_status: Mapped[str | None]
-    review_case_id: Mapped[str | None]
+    review_case_id: Mapped[Told | None]
     access_request: Mapped[dict[str, Any]] = mapped_column(default=dict)
     access_requested_at: Mapped[datetime | None]
     access_requested_by: Mapped[str | None]
     closed_until: Mapped[datetime | None]  # nothing is sent through it before; with the reason beside it
-    closed_reason: Mapped[str | None]
+    closed_reason: Mapped[Told | None]
     queue_url: Mapped[str | None]
     queue_arn: Mapped[str | None]
     dead_letter_queue_url: Mapped[str | None]

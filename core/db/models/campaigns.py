@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, Id
+from core.db.base import Base, Id, Told
 
 
 class Content(Base):
@@ -49,7 +49,7 @@ class Campaign(Base):
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
     name: Mapped[str]
     status: Mapped[str] = mapped_column(default="DRAFT", index=True)
-    status_reason: Mapped[str | None]
+    status_reason: Mapped[Told | None]
     provider: Mapped[str] = mapped_column(default="ses")
     recipients: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
@@ -75,7 +75,7 @@ class Message(Base):
     address_key: Mapped[str]  # lower case: who it is
     fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
     status: Mapped[str] = mapped_column(default="pending")
-    reason: Mapped[str | None]
+    reason: Mapped[Told | None]
     attempt: Mapped[str | None]  # of the call that carried it; with the id it is the tag msg_uid
     worker: Mapped[str | None]
     provider: Mapped[str | None]

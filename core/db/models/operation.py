@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, Id
+from core.db.base import Base, Id, Told
 
 
 class Worker(Base):
@@ -30,8 +30,8 @@ class JobRun(Base):
     claimed_until: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    result: Mapped[str] = mapped_column(default="")
-    error: Mapped[str | None]
+    result: Mapped[Told] = mapped_column(default="")
+    error: Mapped[Told | None]
 
 
 class Alert(Base):
@@ -42,7 +42,7 @@ class Alert(Base):
     tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"), index=True)
     kind: Mapped[str]  # domain broken, drift, paused by AWS
     cause: Mapped[str]  # what it is about, so that it is raised once: "identity 12"
-    sentence: Mapped[str]
+    sentence: Mapped[Told]
     raised_at: Mapped[datetime]
     cleared_at: Mapped[datetime | None]
     __table_args__ = (

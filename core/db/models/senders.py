@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base
+from core.db.base import Base, Told
 
 
 class Identity(Base):
@@ -24,18 +24,18 @@ class Identity(Base):
     dkim_status: Mapped[str] = mapped_column(default="NOT_STARTED")
     dkim_tokens: Mapped[list[str]] = mapped_column(default=list)
     signing_hosted_zone: Mapped[str] = mapped_column(default="dkim.amazonses.com")
-    mail_from_domain: Mapped[str | None]
+    mail_from_domain: Mapped[Told | None]
     mail_from_status: Mapped[str | None]
-    verification_token: Mapped[str | None]  # of SES's older API: the TXT record at _amazonses
-    error_type: Mapped[str | None]  # SES's VerificationInfo.ErrorType
-    error_detail: Mapped[str | None]
+    verification_token: Mapped[Told | None]  # of SES's older API: the TXT record at _amazonses
+    error_type: Mapped[Told | None]  # SES's VerificationInfo.ErrorType
+    error_detail: Mapped[Told | None]
     # SES's VerificationInfo: last_checked_at, last_success_at (ISO 8601), error_type, primary_name_server.
     verification_info: Mapped[dict[str, Any]] = mapped_column(default=dict)
     dns_findings: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # core.dns.Finding.as_json
     checked_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     broken_at: Mapped[datetime | None]  # was verified, and is not since then
-    broken_reason: Mapped[str | None]
+    broken_reason: Mapped[Told | None]
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]  # gone from SES: anybody may add the name again
     version: Mapped[int] = mapped_column(default=1)

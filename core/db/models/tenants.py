@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base
+from core.db.base import Base, Told
 
 
 class Tenant(Base):
@@ -21,7 +21,7 @@ class Tenant(Base):
     name: Mapped[str]
     timezone: Mapped[str] = mapped_column(default="UTC")
     sending_status: Mapped[str] = mapped_column(default="ENABLED")
-    paused_reason: Mapped[str | None]
+    paused_reason: Mapped[Told | None]
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
     resumed_at: Mapped[datetime | None]  # judging of reputation starts anew from here
@@ -36,7 +36,7 @@ class Tenant(Base):
         default="standard"
     )  # as we want it: none, standard, strict
     aws_status: Mapped[str | None]  # what AWS itself decided of the tenant, and its cause
-    aws_status_cause: Mapped[str | None]
+    aws_status_cause: Mapped[Told | None]
     reputation_impact: Mapped[str | None]  # LOW or HIGH while SES has findings
     reputation_findings: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     reputation_checked_at: Mapped[datetime | None]
@@ -56,5 +56,5 @@ class TenantResource(Base):
     position: Mapped[int]  # in the plan
     name: Mapped[str]  # its name or ARN in AWS
     state: Mapped[str]  # done, missing, different, failed, unknown
-    detail: Mapped[str] = mapped_column(default="")
+    detail: Mapped[Told] = mapped_column(default="")
     checked_at: Mapped[datetime]
