@@ -19,7 +19,7 @@ from core.tenants.plan import (
     place_of,
     things_of,
 )
-from core.tenants.provisioning import complete, create, inspect, make, repair
+from core.tenants.provisioning import check_new, complete, create, inspect, make, repair
 from core.tenants.reputation import (
     AMAZON,
     PAUSED_BY_AWS,
@@ -40,6 +40,7 @@ __all__ = [
     "Place",
     "Seen",
     "Thing",
+    "check_new",
     "complete",
     "create",
     "different",

@@ -34,6 +34,15 @@ def create(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC
     return complete(app, tenant.id, "create tenant", by=actor, once=True)
 
 
+def check_new(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC") -> None:
+    """Raises what `create` refuses before it begins anything; asks nobody but the database."""
+    actor.must(Action.CREATE_TENANT)
+    slug, name = _checked_slug(slug), _checked_name(name)
+    _check_timezone(timezone)
+    with app.db.read() as session:
+        _refuse_taken(find_by_slug(session, slug), name)
+
+
 def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
     """What is missing or different in SES, SNS, SQS or EventBridge is made or mended, what is there stays.
     The tenant's identities are `drift.repair`'s."""
@@ -102,21 +111,28 @@ def _reserve(app: App, account: Account, slug: str, name: str, timezone: str) ->
             session.add(tenant)
             session.flush()
             return tenant, True
-        if tenant.provisioned_at is not None:
-            raise Conflict(f"There is a tenant '{slug}' already. Choose another short name.")
-        if tenant.name != name:
-            raise Conflict(
-                f"Tenant '{slug}' was begun as \"{tenant.name}\" and is not complete. "
-                "Repeat with that name, or choose another short name."
-            )
+        _refuse_taken(tenant, name)
         return tenant, False
+
+
+def _refuse_taken(tenant: Tenant | None, name: str) -> None:
+    """One that is half-made is nobody's but its own name's."""
+    if tenant is None:
+        return
+    if tenant.provisioned_at is not None:
+        raise Conflict(f"There is a tenant '{tenant.slug}' already. Choose another short name.")
+    if tenant.name != name:
+        raise Conflict(
+            f"Tenant '{tenant.slug}' was begun as \"{tenant.name}\" and is not complete. "
+            "Repeat with that name, or choose another short name."
+        )
 
 
 def _checked_slug(slug: str) -> str:
     if not SLUG.fullmatch(slug):
+        wrong = f"'{slug}' cannot be a tenant's short name." if slug else "A tenant needs a short name."
         raise InputError(
-            f"'{slug}' cannot be a tenant's short name. Use up to 63 small letters, digits and hyphens, "
-            "beginning with a letter or digit.",
+            f"{wrong} Use up to 63 small letters, digits and hyphens, beginning with a letter or digit.",
             field="slug",
         )
     return slug

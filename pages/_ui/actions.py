@@ -75,14 +75,17 @@ def watch(label: str, act: Callable[[], T], draw: Callable[[], None]) -> T:
         return running.result()
 
 
-def flash(message: str) -> None:
+def flash(message: str, *, is_warning: bool = False) -> None:
     """Say it at the top of whatever is drawn next."""
-    st.session_state[FLASH] = message
+    st.session_state[FLASH] = (message, is_warning)
 
 
 def show_flash() -> None:
     """Drawn by begin(), under the page's title."""
-    if message := st.session_state.pop(FLASH, None):
+    message, is_warning = st.session_state.pop(FLASH, ("", False))
+    if message and is_warning:
+        st.warning(escape(message), icon=":material/warning:")
+    elif message:
         st.success(escape(message), icon=":material/check_circle:")
 
 

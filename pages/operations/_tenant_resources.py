@@ -138,11 +138,12 @@ def _what_is_made(wrong: Sequence[str]) -> str:
 
 
 def _check(app: App, actor: Actor, tenant: Tenant) -> None:
-    with (
-        report(f"Looked at everything {tenant.name} needs in AWS."),
-        st.spinner("Asking AWS about each thing …"),
-    ):
-        drift.check(app, actor, tenant.id)
+    with report(), st.spinner("Asking AWS about each thing …"):
+        wrong = _not_right(drift.check(app, actor, tenant.id))
+        if wrong:
+            flash(f"Looked at everything {tenant.name} needs in AWS: {wrong}.", is_warning=True)
+        else:
+            flash(f"Looked at everything {tenant.name} needs in AWS: all is as it should be.")
 
 
 def _repair(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -151,8 +152,15 @@ def _repair(app: App, actor: Actor, tenant: Tenant) -> None:
         lambda: drift.repair(app, actor, tenant.id),
         lambda: draw_steps(app, actor, tenant.id),
     )
-    left = sum(each.state != ResourceState.DONE for each in after)
-    if left:
-        flash(f"Made what could be made; {format.plural(left, 'thing')} of {tenant.name} is still not right.")
+    if left := _not_right(after):
+        flash(f"Made what could be made for {tenant.name}: {left} all the same.", is_warning=True)
     else:
         flash(f"{tenant.name} is complete in SES.")
+
+
+def _not_right(found: Sequence[TenantResource]) -> str:
+    """ "3 things are not as they should be"; empty when all are."""
+    wrong = sum(each.state != ResourceState.DONE for each in found)
+    if not wrong:
+        return ""
+    return f"{format.plural(wrong, 'thing')} {'is not as it' if wrong == 1 else 'are not as they'} should be"

@@ -41,7 +41,7 @@ def _list(found: Sequence[TenantToday], chosen: Tenant) -> None:
     rows = [
         {
             "Tenant": each.tenant.name,
-            "Slug": each.tenant.slug,
+            "Short name": each.tenant.slug,
             "Status": chip(status_of(each.tenant)),
             **({"Setup": differing.get(each.tenant.id, "Complete")} if differing else {}),
             "Sent today": each.today.sent,

@@ -34,7 +34,7 @@ def test_a_half_made_tenant_is_repaired_proven_and_let_out_of_the_sandbox(
 
     page.get_by_role("button", name="Add tenant").click()
     dialog.get_by_label("Name", exact=True).fill("Acme Retail")
-    dialog.get_by_role("textbox", name="Slug").fill("acme")
+    dialog.get_by_role("textbox", name="Short name").fill("acme")
     dialog.get_by_role("button", name="Add tenant").click()
     expect(dialog.get_by_text("Configuration set · failed")).to_be_visible()
     expect(dialog.get_by_text("Repeat to go on")).to_be_visible()

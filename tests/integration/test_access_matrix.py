@@ -172,6 +172,8 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "reports.overview.overview": (Action.SEE_REPORTS, overview),
     "tenants.provisioning.create": (Action.CREATE_TENANT,
         lambda a, p: tenants.create(a, p, slug="No!", name="x")),
+    "tenants.provisioning.check_new": (Action.CREATE_TENANT,
+        lambda a, p: tenants.check_new(a, p, slug="No!", name="x")),
     "tenants.directory.list_tenants": (Action.SEE_TENANT, tenants.list_tenants),
     "users.people.list_users": (Action.MANAGE_USERS, users.list_users),
     "users.people.standings": (Action.MANAGE_USERS, users.standings),

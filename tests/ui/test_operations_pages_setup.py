@@ -61,9 +61,20 @@ def test_adding_a_tenant_shows_the_steps_as_they_are_done(console: Console, peop
     at = open_page(console(people("dora", Role.OPERATOR)), TENANTS)
     at = add(at, "Acme Retail", "acme")
     assert "Acme Retail is set up in SES" in said(at)
-    at.query_params["view"] = "Setup"
-    at.run()
     assert "8 of 8 as they should be" in shown(at)
+    assert links(at)[0] == "Add a sender"
+
+
+@pytest.mark.parametrize("slug", ["globex", "", "Not Good"])
+def test_a_short_name_that_cannot_be_had_is_refused_before_anything_is_shown_as_done(
+    console: Console, people: People, two_tenants: None, slug: str
+) -> None:
+    at = open_page(console(people("dora", Role.OPERATOR), tenant="acme"), TENANTS)
+    at = add(at, "Initech", slug)
+    assert "short name" in at.error[0].value
+    assert not at.status
+    assert at.query_params["tenant"] == "acme"
+    assert at.text_input("tenants.new.slug").label == "Short name"
 
 
 def test_what_ses_refused_half_way_is_named_in_the_list_and_repaired_by_a_button(
@@ -93,7 +104,8 @@ def test_a_repair_that_is_refused_says_so_and_the_page_goes_on(
     simulator.faults(REFUSED | {"operation": "GetTenant"})
     at.button("tenants.repair").click().run()
     at.button("confirm.yes").click().run()
-    assert at.error or "still not right" in said(at)
+    assert at.error or "not as they should be all the same" in "".join(each.value for each in at.warning)
+    assert not at.success
     assert not at.exception
 
 
@@ -144,6 +156,7 @@ def test_drift_is_looked_for_shown_and_repaired(
     assert "8 of 8 as they should be" in shown(at)
     at.button("tenants.check").click().run()
     assert "**Event destination** · missing" in said(at)
+    assert "1 thing is not as it should be" in at.warning[0].value
     assert "7 of 8 as they should be" in shown(at)
     at.run()
     assert list(at.dataframe[0].value["Setup"]) == ["event destination missing", "Complete"]
