@@ -5,24 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import Select, exists, or_, select, update
 
-from core import accounts, drift, events, identities, limits, senders, sending, tenants, users
+from core import accounts, drift, events, identities, limits, pacing, senders, sending, tenants, users
 from core.app import App
+from core.db.engine import AWAY
 from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.db.upsert import insert
 
 logger = logging.getLogger(__name__)
 
-# A scheduler that died lets go of its job after so long; a job that takes longer may be run twice.
+# A scheduler that died lets go of its job after so long; one that lives renews its claim, but not for ever: a
+# job that hangs must not keep the others from it.
 CLAIMED_FOR = timedelta(minutes=3)
+RENEW_EVERY_SECONDS = 60.0
+LONGEST_RUN_SECONDS = 3600.0
 RESTART_SECONDS = 5.0
 # A message just accepted will be reported within seconds: --until-idle waits for that.
 OUTCOME_EXPECTED_WITHIN = timedelta(seconds=15)
@@ -31,11 +37,13 @@ CLOSED_IS_IDLE_AFTER = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Run every so often, by one scheduler at a time; returns a line for the Health page."""
+    """Run every so often, by one scheduler at a time; returns a line for the Health page. `urgent`: its calls
+    to SES wait among people's, not behind those of the other jobs."""
 
     name: str
     every_seconds: float
     run: Callable[[App], str]
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class Loop:
 
 JOBS = (
     Job("read the account's quota", 60, accounts.refresh_due),
-    Job("tell SES who is paused", 5, tenants.sync_due),
+    Job("tell SES who is paused", 5, tenants.sync_due, urgent=True),
     Job("verify identities", 60, identities.refresh_due),
     Job("remove deleted senders", 3600, senders.purge_due),
     Job("read SES's view of tenants", 30, tenants.reputation_due),
@@ -63,22 +71,23 @@ LOOPS = (
 )
 
 
-def run_job(app: App, job: Job) -> None:
+def run_job(app: App, job: Job, *, renew_every_seconds: float = RENEW_EVERY_SECONDS) -> None:
     """Run it unless another scheduler does, and keep what it said; a failure is kept, not raised."""
-    if not _claim(app, job):
+    claim = _Claim(app, job.name)
+    if not claim.take():
         return
     result, error = "", None
     try:
-        result = job.run(app)
+        with claim.renewed(renew_every_seconds), _waiting(job):
+            result = job.run(app)
     except Exception as e:
         logger.exception("job %r failed", job.name)
         error = f"{type(e).__name__}: {e}"[:500]
-    with app.db.begin() as session:
-        session.execute(
-            update(JobRun)
-            .where(JobRun.name == job.name)
-            .values(claimed_until=None, finished_at=app.now(), result=result[:500], error=error)
-        )
+    claim.end(result[:500], error)
+
+
+def _waiting(job: Job) -> AbstractContextManager[None]:
+    return nullcontext() if job.urgent else pacing.in_background()
 
 
 def run_loop(app: App, loop: Loop, stop: threading.Event) -> None:
@@ -200,21 +209,65 @@ def _awaiting(app: App) -> Select[int]:
     return select(Message.id).where(Message.status == MessageStatus.SENT, Message.sent_at > since).limit(1)
 
 
-def _claim(app: App, job: Job) -> bool:
-    now = app.now()
-    with app.db.begin() as session:
-        session.execute(insert(session, JobRun).values(name=job.name, result="").on_conflict_do_nothing())
-        taken = session.execute(
-            update(JobRun)
-            .where(JobRun.name == job.name)
-            .where(
-                or_(
-                    JobRun.claimed_until.is_(None),
-                    JobRun.claimed_until < now,
-                    JobRun.claimed_until > now + CLAIMED_FOR,  # written while a clock was wrong
-                )
-            )
-            .values(claimed_until=now + CLAIMED_FOR, started_at=now)
+class _Claim:
+    """One run's hold on its job, which only that run renews and lets go."""
+
+    def __init__(self, app: App, name: str) -> None:
+        self._app, self._name = app, name
+        self._by = token_hex(8)
+
+    def take(self) -> bool:
+        now = self._app.now()
+        is_free = or_(
+            JobRun.claimed_until.is_(None),
+            JobRun.claimed_until < now,
+            JobRun.claimed_until > now + 2 * CLAIMED_FOR,  # written while a clock was wrong
         )
-        count: int = taken.rowcount  # type: ignore[attr-defined]  # an UPDATE's result has it
-    return count == 1
+        with self._app.db.begin() as session:
+            session.execute(
+                insert(session, JobRun).values(name=self._name, result="").on_conflict_do_nothing()
+            )
+            taken = session.execute(
+                update(JobRun)
+                .where(JobRun.name == self._name, is_free)
+                .values(claimed_by=self._by, claimed_until=now + CLAIMED_FOR, started_at=now)
+                .returning(JobRun.name)
+            )
+            return taken.first() is not None
+
+    @contextmanager
+    def renewed(self, every_seconds: float) -> Iterator[None]:
+        """While the job runs: one that takes longer than its claim is not begun by another scheduler."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(ended, every_seconds), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def end(self, result: str, error: str | None) -> None:
+        finished = {"claimed_until": None, "claimed_by": None, "finished_at": self._app.now()}
+        if not self._keep(**finished, result=result, error=error):
+            logger.warning("job %r took so long that another scheduler has it now: %s", self._name, result)
+
+    def _renew(self, ended: threading.Event, every_seconds: float) -> None:
+        give_up_at = time.monotonic() + LONGEST_RUN_SECONDS
+        while not ended.wait(every_seconds) and time.monotonic() < give_up_at:
+            try:
+                if not self._keep(claimed_until=self._app.now() + CLAIMED_FOR):
+                    return
+            except AWAY:
+                logger.exception("the claim of job %r was not renewed", self._name)
+
+    def _keep(self, **columns: Any) -> bool:
+        """False when it is not ours any more."""
+        with self._app.db.begin() as session:
+            kept = session.execute(
+                update(JobRun)
+                .where(JobRun.name == self._name, JobRun.claimed_by == self._by)
+                .values(**columns)
+                .returning(JobRun.name)
+            )
+            return kept.first() is not None

@@ -28,6 +28,7 @@ class JobRun(Base):
     __tablename__ = "job_runs"
     name: Mapped[str] = mapped_column(primary_key=True)
     claimed_until: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]  # the run that holds it: no other renews it or lets it go
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     result: Mapped[Told] = mapped_column(default="")

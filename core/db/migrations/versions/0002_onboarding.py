@@ -94,6 +94,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("broken_at", models.UtcDateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("broken_reason", sa.String(), nullable=True))
 
+    with op.batch_alter_table("job_runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("claimed_by", sa.String(), nullable=True))
+
     with op.batch_alter_table("senders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("deleted_by", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("removed_at", models.UtcDateTime(timezone=True), nullable=True))
@@ -130,6 +133,9 @@ def downgrade() -> None:
         batch_op.drop_column("aws_status")
         batch_op.drop_column("reputation_policy")
         batch_op.drop_column("drift_checked_at")
+
+    with op.batch_alter_table("job_runs", schema=None) as batch_op:
+        batch_op.drop_column("claimed_by")
 
     with op.batch_alter_table("senders", schema=None) as batch_op:
         batch_op.drop_column("removed_at")
