@@ -61,4 +61,4 @@ def prove_pipeline(app: App, actor: Actor, tenant_id: int) -> int:
 
 
 def _item(key: str, title: str, part: Part) -> Item:
-    return Item(key=key, title=title, state=part.state, found=part.found, advice=part.advice, page=part.page)
+    return Item(key=key, title=title, **part._asdict())

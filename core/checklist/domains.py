@@ -1,4 +1,7 @@
-"""Domains: what the checklist says about the tenant's domains and their DNS."""
+"""Domains: what the checklist says about the domain mail is sent from and its DNS.
+
+The tenant's other domains keep nobody from sending: what they need stands on lines of their own, for one that
+is not verified in a single line, under "Domain verified"."""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from core.dns import Finding, Kind, Mistake, Verdict
 
 
 def verified(facts: Facts) -> Part:
-    return _of_all(facts, _is_verified)
+    part = _of_sending_domain(facts, _is_verified)
+    return part._replace(others=_of_others(facts, _is_verified, are_verified=False))
 
 
 def dkim(facts: Facts) -> Part:
@@ -19,13 +23,7 @@ def dkim(facts: Facts) -> Part:
 
 
 def spf(facts: Facts) -> Part:
-    """The domain's own: its MAIL FROM has another."""
-    return _of_all(
-        facts,
-        lambda domain: _of_findings(
-            [finding for finding in domain.of(Kind.SPF) if finding.record.name == domain.identity.name]
-        ),
-    )
+    return _of_all(facts, _has_spf)
 
 
 def dmarc(facts: Facts) -> Part:
@@ -37,13 +35,34 @@ def mail_from(facts: Facts) -> Part:
 
 
 def _of_all(facts: Facts, judge: Callable[[Domain], Part]) -> Part:
-    """The worst of the tenant's domains gives the state and the advice."""
-    if not facts.domains:
+    part = _of_sending_domain(facts, judge)
+    return part._replace(others=_of_others(facts, judge, are_verified=True))
+
+
+def _of_sending_domain(facts: Facts, judge: Callable[[Domain], Part]) -> Part:
+    domain = facts.sending_domain
+    if domain is None:
         found = "Only single addresses, which are for trials." if facts.senders else "No domain yet."
         return Part(State.TODO, found, "Add a sender on the tenant's own domain.")
-    parts = [_of_one(facts, domain, judge(domain)) for domain in facts.domains]
-    worst = max(parts, key=lambda part: part.state.badness)
-    return worst._replace(found=" ".join(part.found for part in parts))
+    return _of_one(facts, domain, judge(domain))
+
+
+def _of_others(facts: Facts, judge: Callable[[Domain], Part], *, are_verified: bool) -> tuple[str, ...]:
+    """What is to be done about those that mail is not sent from by default."""
+    others = [
+        domain
+        for domain in facts.domains
+        if domain != facts.sending_domain and domain.identity.verified_for_sending == are_verified
+    ]
+    judged = [(domain, judge(domain)) for domain in others]
+    return tuple(_line(facts, domain, part) for domain, part in judged if part.advice)
+
+
+def _line(facts: Facts, domain: Domain, part: Part) -> str:
+    line = f"{_of_one(facts, domain, part).found} {part.advice}"
+    if domain.identity.verified_for_sending:
+        return line
+    return f"{line} If nobody needs {domain.identity.name}, delete its senders."
 
 
 def _of_one(facts: Facts, domain: Domain, part: Part) -> Part:
@@ -83,6 +102,11 @@ def _has_dkim(domain: Domain) -> Part:
     if part.state is State.TODO:
         return part._replace(state=State.WARN, found=f"Amazon SES still signs, but {part.found}")
     return Part(State.DONE, "Amazon SES signs with it") if part.state is State.UNKNOWN else part
+
+
+def _has_spf(domain: Domain) -> Part:
+    """The domain's own: its MAIL FROM has another."""
+    return _of_findings([each for each in domain.of(Kind.SPF) if each.record.name == domain.identity.name])
 
 
 def _has_mail_from(domain: Domain) -> Part:

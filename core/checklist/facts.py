@@ -51,6 +51,18 @@ class Facts:
     pipeline_changed_at: datetime | None  # repaired, or found to be no longer as it was made
 
     @property
+    def sending_domain(self) -> Domain | None:
+        """The one mail is sent from: the default sender's, else a verified one, else one there is."""
+        default = [identity.id for sender, identity in self.senders if sender.is_default]
+        for wanted in (
+            [domain for domain in self.domains if domain.identity.id in default],
+            [domain for domain in self.domains if domain.identity.verified_for_sending],
+        ):
+            if wanted:
+                return wanted[0]
+        return self.domains[0] if self.domains else None
+
+    @property
     def verified_senders(self) -> list[Sender]:
         return [sender for sender, identity in self.senders if identity.verified_for_sending]
 

@@ -11,23 +11,18 @@ OLD_AFTER = timedelta(days=2)  # everything is looked at daily
 
 
 class State(StrEnum):
-    """The best first."""
-
     DONE = "done"
     WARN = "warn"  # works, and could be better
     WAITING = "waiting"  # nobody has to do anything now
     UNKNOWN = "unknown"
     TODO = "todo"
 
-    @property
-    def badness(self) -> int:
-        return list(State).index(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`found` and `advice` may repeat what DNS or SES answered: hostile text. `page`: the console's page, by
-    its path, where something can be done about it."""
+    """`found`, `advice` and `others` may repeat what DNS or SES answered: hostile text. `page`: the console's
+    page, by its path, where something can be done about it. `others`: a line for each domain besides the one
+    mail is sent from that needs something; the state is not theirs."""
 
     key: str
     title: str
@@ -35,6 +30,7 @@ class Item:
     found: str
     advice: str
     page: str
+    others: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -44,6 +40,7 @@ class Part(NamedTuple):
     found: str
     advice: str = ""
     page: str = "senders"
+    others: tuple[str, ...] = ()
 
 
 def aged(part: Part, age: timedelta) -> Part:

@@ -32,4 +32,4 @@ def checklist(app: App, actor: Actor, tenant: str, prove: bool) -> Answer:
 
 
 def _line(item: Item) -> str:
-    return f"{item.found} {item.advice}".strip()
+    return " ".join(part for part in (item.found, item.advice, *item.others) if part)

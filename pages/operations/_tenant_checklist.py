@@ -60,7 +60,9 @@ def _draw_item(app: App, actor: Actor, tenant: Tenant, item: Item) -> None:
                 st.caption(format.escape(item.found))
             if item.advice:
                 st.markdown(format.escape(item.advice))
-        if item.state != State.DONE and item.page in PAGES:
+            for line in item.others:
+                st.caption(f":orange[:material/warning:] {format.escape(line)}")
+        if (item.state != State.DONE or item.others) and item.page in PAGES:
             page, label, action = PAGES[item.page]
             if actor.may(action):
                 link(page, label, tenant.slug)

@@ -225,19 +225,54 @@ def test_a_domain_that_broke_says_why(ready: App, people: Cast) -> None:
     assert items(ready, people.acme.id)["domain"].advice == "A DKIM record is gone."
 
 
-def test_the_worst_of_several_domains_counts(ready: App, people: Cast) -> None:
-    with ready.db.begin() as session:
-        at, tenant_id = ready.now(), people.acme.id
-        other = Identity(tenant_id=tenant_id, name="acme-shop.net", created_at=at, dkim_tokens=["a"])
+def add_domain(app: App, tenant_id: int, name: str, *, default: bool = False, **values: Any) -> None:
+    with app.db.begin() as session:
+        at = app.now()
+        other = Identity(tenant_id=tenant_id, name=name, created_at=at, dkim_tokens=["a"], **values)
         session.add(other)
         session.flush()
+        if default:
+            session.execute(update(Sender).values(is_default=False))
         session.add(
-            Sender(tenant_id=tenant_id, identity_id=other.id, address="post@acme-shop.net", created_at=at)
-        )
-    item = items(ready, people.acme.id)["dkim"]
-    assert str(item.state) == "unknown"
-    assert "acme-mail.io: 3 of 3" in item.found
-    assert "acme-shop.net: not checked yet." in item.found
+            Sender(
+                tenant_id=tenant_id, identity_id=other.id, address=f"post@{name}", created_at=at,
+                is_default=default,
+            )
+        )  # fmt: skip
+
+
+def test_a_domain_somebody_left_pending_is_told_once_and_spoils_nothing(ready: App, people: Cast) -> None:
+    before = states(ready, people.acme.id)
+    add_domain(ready, people.acme.id, "abandoned.net")
+    found = items(ready, people.acme.id)
+    assert states(ready, people.acme.id) == before
+    assert found["domain"].others == (
+        "abandoned.net: not checked yet. Publish its records, then verify it. "
+        "If nobody needs abandoned.net, delete its senders.",
+    )
+    assert [key for key, item in found.items() if item.others] == ["domain"]
+    assert found["dkim"].found.startswith("acme-mail.io: 3 of 3")
+
+
+def test_another_domain_that_is_verified_says_what_it_lacks_at_each_item(ready: App, people: Cast) -> None:
+    add_domain(
+        ready, people.acme.id, "acme-shop.net", verified_for_sending=True, verification_status="SUCCESS"
+    )
+    found = items(ready, people.acme.id)
+    assert found["domain"].others == ()
+    [line] = found["mail from"].others
+    assert line.startswith("acme-shop.net: none, so mail leaves in the name of amazonses.com")
+    assert line.endswith("Choose a MAIL FROM domain for it.")
+    assert found["mail from"].state == State.DONE
+
+
+@pytest.mark.parametrize(("is_default", "judged"), [(True, "a-new.net"), (False, "acme-mail.io")])
+def test_the_default_senders_domain_is_judged_else_a_verified_one(
+    ready: App, people: Cast, is_default: bool, judged: str
+) -> None:
+    change(Sender, is_default=False)(ready)
+    add_domain(ready, people.acme.id, "a-new.net", default=is_default)
+    assert items(ready, people.acme.id)["domain"].found.startswith(f"{judged}: ")
 
 
 def test_a_message_that_comes_back_proves_the_pipeline_and_counts_nowhere(
