@@ -9,8 +9,10 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
 from core.senders import SenderView
-from pages._ui.actions import ask, confirm, report
+from pages._ui.actions import ask, confirm
 from pages._ui.format import moment
+from pages.sending._readable import readable
+from pages.sending._sender_restored import restore
 
 FOR_GOOD = "remove sender for good"
 WIDTHS = [3.0, 5.4, 2.6]
@@ -31,7 +33,7 @@ def draw_deleted(app: App, actor: Actor, tenant: Tenant) -> None:
 def _draw_row(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
     sender = view.sender
     address, until, actions = st.columns(WIDTHS, vertical_alignment="center")
-    address.text(sender.address)
+    address.text(readable(sender.address))
     by = f" by {sender.deleted_by}" if sender.deleted_by else ""
     until.text(
         f"Deleted {moment(sender.deleted_at, tenant.timezone)}{by}. "
@@ -41,8 +43,7 @@ def _draw_row(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
         return
     with actions, st.container(horizontal=True, gap="small"):
         if st.button("Restore", key=f"senders.restore.{sender.id}", icon=":material/undo:"):
-            with report(f"{sender.address} is back."):
-                senders.restore(app, actor, tenant.id, sender.id)
+            restore(app, actor, tenant, sender.id, was_default=False)
         if st.button("Remove now", key=f"senders.for_good.{sender.id}", type="tertiary"):
             ask(FOR_GOOD, view)
 
@@ -51,11 +52,11 @@ def remove_for_good(app: App, actor: Actor, tenant: Tenant, view: SenderView) ->
     sender = view.sender
     confirm(
         "Remove for good",
-        f"Remove {sender.address} now? It can no longer be restored then. When no other sender uses "
-        f"{view.identity.name}, the domain is removed in Amazon SES, too.",
+        f"Remove {readable(sender.address)} now? It can no longer be restored then. When no other sender "
+        f"uses {readable(view.identity.name)}, the domain is removed in Amazon SES, too.",
         label="Remove",
         act=lambda _: senders.remove(
             app, actor, tenant.id, sender.id, at_once=True, deleted=True, version=sender.version
         ),
-        done=f"{sender.address} is removed for good.",
+        done=f"{readable(sender.address)} is removed for good.",
     )

@@ -12,7 +12,9 @@ from core.identities.records import SHARED_SPF
 from core.senders import Removed, SenderView
 from pages._ui.actions import ask, report, stop_asking
 from pages._ui.format import escape, moment
-from pages._ui.tables import table
+from pages.sending._dns_records import draw_record
+from pages.sending._readable import readable
+from pages.sending._sender_restored import restore
 
 DELETE = "delete sender"
 DELETED = "deleted sender"
@@ -20,7 +22,7 @@ GRACE_DAYS = identities.GRACE.days
 
 
 def delete_sender(app: App, actor: Actor, tenant: Tenant, view: SenderView, version: int) -> None:
-    address, domain = view.sender.address, view.identity.name
+    address, domain = readable(view.sender.address), readable(view.identity.name)
 
     @st.dialog("Delete sender", icon=":material/delete:", on_dismiss=stop_asking)
     def _dialog() -> None:
@@ -63,18 +65,17 @@ def _delete(app: App, actor: Actor, tenant: Tenant, view: SenderView, version: i
 
 def show_deleted(app: App, actor: Actor, tenant: Tenant, sender_id: int, removed: Removed) -> None:
     """What is left to do outside of Postyard, and the way back."""
-    ended = removed.gone_at <= app.now()
+    ended, address = removed.gone_at <= app.now(), escape(readable(removed.address))
 
     @st.dialog("Sender deleted", icon=":material/delete:", width="large", on_dismiss=stop_asking)
     def _dialog() -> None:
         if removed.was_default:
             st.warning("It was the default sender: choose another one.", icon=":material/star:")
         if ended:
-            st.markdown(f"{escape(removed.address)} is removed for good.")
+            st.markdown(f"{address} is removed for good.")
         else:
             st.markdown(
-                f"{escape(removed.address)} is deleted. It can be restored until "
-                f"{moment(removed.gone_at, tenant.timezone)}."
+                f"{address} is deleted. It can be restored until {moment(removed.gone_at, tenant.timezone)}."
             )
         _draw_offboarding(removed, "now" if ended else f"after {moment(removed.gone_at, tenant.timezone)}")
         with st.container(horizontal=True, horizontal_alignment="right"):
@@ -83,8 +84,7 @@ def show_deleted(app: App, actor: Actor, tenant: Tenant, sender_id: int, removed
                 stop_asking()
                 st.rerun()
         if undone:
-            with report(f"{removed.address} is back."):
-                senders.restore(app, actor, tenant.id, sender_id)
+            restore(app, actor, tenant, sender_id, was_default=removed.was_default)
 
     _dialog()
 
@@ -94,9 +94,7 @@ def _draw_offboarding(removed: Removed, when: str) -> None:
         st.caption("Its domain's DNS records are still needed, by another sender: leave them.")
         return
     st.markdown(f"**These DNS records may be taken out {when}**")
-    table(
-        [{"Type": each.type, "Name": each.name, "Value": each.value} for each in removed.records],
-        key="senders.offboarding",
-    )
+    for record in removed.records:
+        draw_record(record, "left")
     if any(each.optional_note == SHARED_SPF for each in removed.records):
         st.caption(f"SPF: {SHARED_SPF}")
