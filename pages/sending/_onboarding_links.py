@@ -13,7 +13,8 @@ from core.app import App
 from core.db.models import Identity, Tenant
 from core.onboarding import LinkView
 from pages._ui.actions import ask, report, stop_asking
-from pages._ui.format import ago, moment
+from pages._ui.format import ago, escape, moment
+from pages.sending._readable import readable, visible
 
 SHARE = "share domain"
 _MADE = "onboarding.made"
@@ -40,8 +41,8 @@ def share_domain(app: App, actor: Actor, tenant: Tenant, identity: Identity) -> 
     )
     def _dialog() -> None:
         st.caption(
-            f"A page that shows the records of `{identity.name}` with their state, to read and to copy from. "
-            "Whoever has the link can open it without signing in, and sees nothing else."
+            f"A page that shows the records of {escape(readable(identity.name))} with their state, to read "
+            "and to copy from. Whoever has the link can open it without signing in, and sees nothing else."
         )
         made = st.session_state.setdefault(_MADE, Made())
         place = st.empty()
@@ -107,7 +108,7 @@ def _draw_link(app: App, actor: Actor, tenant: Tenant, view: LinkView, made: Mad
     link = view.link
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None, width="stretch"):
-            st.text(link.note or "No note")
+            st.text(visible(link.note) or "No note")
             opened = f"opened {ago(link.opened_at, app.now())}" if link.opened_at else "never opened"
             st.caption(
                 f"{opened[0].upper()}{opened[1:]} · made by `{link.created_by}` · "

@@ -17,7 +17,9 @@ from core.app import App
 from core.db.models import Tenant
 from core.senders import SenderView
 from pages._ui.actions import ask, flash, report
+from pages._ui.format import escape
 from pages.sending._onboarding_links import ask_to_share
+from pages.sending._readable import readable
 from pages.sending._sender_dialogs import DELETE
 from pages.sending._sender_status import is_verified, outcome
 
@@ -40,18 +42,26 @@ class Chosen(NamedTuple):
     address: str
 
 
+def draw_address(view: SenderView) -> None:
+    """It leads to the sender's page. A label takes no links, so the sign in the middle needs no escaping."""
+    local, _, domain = readable(view.sender.address).rpartition("@")
+    st.button(
+        f"{escape(local)}@{escape(domain)}", key=f"senders.open.{view.sender.id}", type="tertiary",
+        on_click=_choose, args=(view, RECORDS),
+    )  # fmt: skip
+
+
 def draw_actions(actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    """Of one row: what is needed most as buttons, everything in the menu."""
+    """Of one row: what is needed first as buttons, everything in the menu."""
     number = view.sender.id
+    st.button(
+        "DNS records", key=f"senders.records.{number}", icon=":material/dns:",
+        on_click=_choose, args=(view, RECORDS),
+    )  # fmt: skip
     if actor.may(Action.MANAGE_SENDERS, tenant.id) and not is_verified(view.identity):
         st.button(
             "Verify now", key=f"senders.verify.{number}", icon=":material/sync:",
             on_click=_choose, args=(view, VERIFY),
-        )  # fmt: skip
-    else:
-        st.button(
-            "DNS records", key=f"senders.records.{number}", icon=":material/dns:",
-            on_click=_choose, args=(view, RECORDS),
         )  # fmt: skip
     draw_menu(actor, tenant, view, key=f"senders.menu.{number}")
 
@@ -89,7 +99,7 @@ def _choose_from(view: SenderView, key: str) -> None:
 
 def _choose(view: SenderView, option: str) -> None:
     sender = view.sender
-    st.session_state[_CHOSEN] = Chosen(option, sender.id, sender.version, sender.address)
+    st.session_state[_CHOSEN] = Chosen(option, sender.id, sender.version, readable(sender.address))
 
 
 def hand_over() -> None:

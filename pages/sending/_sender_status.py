@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
 
 from core.db.models import Identity
 from core.db.states import VerificationStatus
-from core.dns import Verdict
-from pages._ui.format import Status, ago, escape, moment
+from core.dns import Finding, Kind, Verdict
+from pages._ui.format import Status, ago, escape, moment, plural
+from pages.sending._readable import readable, visible
 
 VERIFIED = Status("Verified", "green", ":material/check_circle:")
 VERIFYING = Status("Verifying", "blue", ":material/sync:")
@@ -25,6 +27,7 @@ SES_SAYS = {
     "DNS_SERVER_ERROR": "The domain's DNS servers did not answer SES; it tries again by itself.",
 }
 GAVE_UP = "Amazon SES looked for the DKIM records for 72 hours and gave up."
+NOT_FOUND = "Amazon SES does not find its records"
 DKIM_SAYS = {
     "SUCCESS": "DKIM success",
     "FAILED": "DKIM failed",
@@ -55,8 +58,16 @@ def is_verified(identity: Identity) -> bool:
     return sender_status(identity) is VERIFIED
 
 
+def is_done(identity: Identity, findings: Sequence[Finding]) -> bool:
+    """Verified, and nothing is left to be published."""
+    wanted = [finding for finding in findings if finding.record.kind is not Kind.OWNERSHIP]
+    return is_verified(identity) and all(finding.verdict == Verdict.FOUND for finding in wanted)
+
+
 def summary(identity: Identity) -> str:
     """ "3 of 8 records found"; empty before the first check and for an e-mail address identity."""
+    if identity.checked_at is None:
+        return ""
     verdicts = [finding.get("verdict") for finding in identity.dns_findings]
     return f"{verdicts.count(Verdict.FOUND)} of {len(verdicts)} records found" if verdicts else ""
 
@@ -66,12 +77,20 @@ def last_check(identity: Identity, now: datetime) -> str:
 
 
 def trouble(identity: Identity, zone: str) -> str:
-    """Why a failed or broken identity is so; empty for any other."""
+    """Why a failed or broken identity is so, in one short line; empty for any other."""
     if sender_status(identity) is not FAILED:
         return ""
+    lacking = ", ".join(_lacking(identity)) or NOT_FOUND
     if identity.broken_at is None:
-        return f"{GAVE_UP} {_ses_says(identity)}".strip()
-    return f"Broken since {moment(identity.broken_at, zone)}: {identity.broken_reason or _ses_says(identity)}"
+        return f"Given up by Amazon SES after 72 hours: {lacking}"
+    return f"Broken since {moment(identity.broken_at, zone)}: {lacking}"
+
+
+def explanation(identity: Identity) -> str:
+    """The same at length, with what to do then."""
+    why = GAVE_UP if identity.broken_at is None else identity.broken_reason or ""
+    parts = [visible(why), _ses_says(identity) if identity.broken_at is None else "", mending(identity)]
+    return " ".join(part for part in parts if part)
 
 
 def mending(identity: Identity) -> str:
@@ -80,7 +99,7 @@ def mending(identity: Identity) -> str:
         return "Its campaigns wait, and go on by themselves once it is verified again."
     for finding in identity.dns_findings:
         if finding.get("required") and finding.get("verdict") != Verdict.FOUND and finding.get("advice"):
-            return str(finding["advice"])
+            return visible(str(finding["advice"]))
     return "Press Verify now: SES begins again."
 
 
@@ -91,7 +110,7 @@ def details(identity: Identity, zone: str) -> str:
     if looked := identity.verification_info.get("last_checked_at"):
         parts.append(f"Amazon SES last looked {moment(datetime.fromisoformat(looked), zone)}")
     if server := identity.verification_info.get("primary_name_server"):
-        parts.append(f"name server {server}")
+        parts.append(f"name server {visible(server)}")
     return " · ".join(part for part in parts if part)
 
 
@@ -100,11 +119,11 @@ def draw_status(identity: Identity, now: datetime, zone: str) -> None:
     draw_badge(identity)
     why = trouble(identity, zone)
     if why:
-        st.markdown(f":small[:red[{escape(why)}] {escape(mending(identity))}]")
+        st.markdown(f":small[{escape(why)}]")
     parts = [_dkim_says(identity), summary(identity), last_check(identity, now)]
     st.caption(escape(" · ".join(part for part in parts if part)))
     if identity.error_detail and not why:
-        st.caption(escape(identity.error_detail))
+        st.caption(escape(visible(identity.error_detail)))
 
 
 def draw_badge(identity: Identity) -> None:
@@ -115,10 +134,10 @@ def draw_badge(identity: Identity) -> None:
 def outcome(identity: Identity) -> str:
     """What to tell somebody who pressed "Verify now"."""
     if is_verified(identity):
-        return f"{identity.name} is verified: its senders can be used."
+        return f"{readable(identity.name)} is verified: its senders can be used."
     found = summary(identity).replace("records found", "DNS records found; ")
     again = "again " if identity.broken_at is not None else ""
-    return f"Checked {identity.name}: {found}SES has not verified it {again}yet."
+    return f"Checked {readable(identity.name)}: {found}SES has not verified it {again}yet."
 
 
 def _dkim_says(identity: Identity) -> str:
@@ -129,7 +148,18 @@ def _dkim_says(identity: Identity) -> str:
 
 def _ses_says(identity: Identity) -> str:
     said = identity.error_detail or identity.error_type or ""
-    return SES_SAYS.get(said, said)
+    return SES_SAYS.get(said, visible(said))
+
+
+def _lacking(identity: Identity) -> list[str]:
+    """ "3 DKIM records missing", "1 DKIM record changed"."""
+    verdicts = [each.get("verdict") for each in identity.dns_findings if each.get("required")]
+    counts = ((Verdict.MISSING, "missing"), (Verdict.DIFFERENT, "changed"))
+    return [
+        f"{plural(verdicts.count(verdict), 'DKIM record')} {word}"
+        for verdict, word in counts
+        if verdict in verdicts
+    ]
 
 
 def _has_required(identity: Identity) -> bool:

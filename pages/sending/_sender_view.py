@@ -17,13 +17,15 @@ from pages.sending import _sender_actions as actions
 from pages.sending._dns_exports import draw_exports
 from pages.sending._dns_records import draw_findings
 from pages.sending._onboarding_links import ask_to_share
+from pages.sending._readable import readable, visible
 from pages.sending._sender_mail_from import draw_mail_from
 from pages.sending._sender_status import (
     details,
     draw_badge,
+    explanation,
+    is_done,
     is_open,
     last_check,
-    mending,
     summary,
     trouble,
 )
@@ -56,12 +58,12 @@ def draw_sender(app: App, actor: Actor, tenant: Tenant, view: SenderView | None)
 
 def _draw_head(actor: Actor, tenant: Tenant, view: SenderView) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="sender_address"):
-        st.text(view.sender.address, width="content")
+        st.text(readable(view.sender.address), width="content")
         if view.sender.is_default:
             st.badge("Default", color="blue", icon=":material/star:")
         st.space("stretch")
         actions.draw_menu(actor, tenant, view, key="sender.menu", without=(actions.VERIFY, actions.RECORDS))
-    shown_as = f" · shown as {view.sender.display_name}" if view.sender.display_name else ""
+    shown_as = f" · shown as {visible(view.sender.display_name)}" if view.sender.display_name else ""
     st.caption(
         escape(f"Added {moment(view.sender.created_at, tenant.timezone)} ({tenant.timezone}){shown_as}")
     )
@@ -90,7 +92,8 @@ def _draw_state(app: App, actor: Actor, tenant: Tenant, drawn: SenderView, cooli
         if said := details(identity, tenant.timezone):
             st.caption(escape(said))
         if why := trouble(identity, tenant.timezone):
-            st.error(f"{escape(why)} **{escape(mending(identity))}**", icon=":material/error:")
+            st.error(escape(why), icon=":material/error:")
+            st.caption(escape(explanation(identity)))
 
 
 def _again(app: App, actor: Actor, tenant: Tenant, drawn: SenderView) -> SenderView:
@@ -107,25 +110,27 @@ def _draw_without_records(view: SenderView) -> None:
         st.caption("A single address, for development: it needs no DNS records.")
         return
     st.info(
-        f"Amazon SES has written to {escape(view.identity.name)}: the link in that message verifies the "
-        "address, for 24 hours. It needs no DNS records and is meant for development.",
+        f"Amazon SES has written to {escape(readable(view.identity.name))}: the link in that message "
+        "verifies the address, for 24 hours. It needs no DNS records and is meant for development.",
         icon=":material/mark_email_unread:",
     )
 
 
 def _draw_records(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    draw_findings(view.identity.name, _findings(app, actor, tenant, view))
+    findings = _findings(app, actor, tenant, view)
+    draw_findings(view.identity.name, findings, is_done=is_done(view.identity, findings))
 
 
 def _draw_aside(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> None:
-    if actor.may(Action.SHARE_ONBOARDING, tenant.id):
+    findings = _findings(app, actor, tenant, view)
+    if actor.may(Action.SHARE_ONBOARDING, tenant.id) and not is_done(view.identity, findings):
         with st.container(border=True, gap="small"):
             st.markdown("**Somebody else manages the DNS?**")
             st.caption("Send them a page with these records and their state. It needs no sign-in.")
             if st.button("Send to your DNS person", key="sender.share", icon=":material/forward_to_inbox:"):
                 ask_to_share(view.sender.id)
-    draw_exports(app, tenant, view, _findings(app, actor, tenant, view))
-    draw_mail_from(actor, tenant, view.identity, view.sender.id)
+    draw_exports(app, tenant, view, findings)
+    draw_mail_from(actor, tenant, view, findings)
 
 
 def _findings(app: App, actor: Actor, tenant: Tenant, view: SenderView) -> list[Finding]:

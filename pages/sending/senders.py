@@ -16,9 +16,11 @@ from pages._ui.tables import empty
 from pages.sending import _sender_actions as actions
 from pages.sending import _sender_dialogs as dialogs
 from pages.sending._onboarding_links import SHARE, share_domain
+from pages.sending._readable import visible
 from pages.sending._sender_deleted import FOR_GOOD, draw_deleted, remove_for_good
 from pages.sending._sender_mail_from import MAIL_FROM, change_mail_from
 from pages.sending._sender_new import ADD, add_sender
+from pages.sending._sender_restored import draw_offer
 from pages.sending._sender_status import draw_status, is_open
 from pages.sending._sender_style import STYLE
 from pages.sending._sender_view import draw_sender
@@ -28,7 +30,7 @@ tenant = tenant_choice(app, actor)
 
 PER_PAGE = 20
 REFRESH_SECONDS = 5
-WIDTHS = [3.0, 3.7, 1.7, 2.6]
+WIDTHS = [2.7, 3.1, 1.5, 3.7]
 MAY_MANAGE = actor.may(Action.MANAGE_SENDERS, tenant.id)
 
 
@@ -36,6 +38,7 @@ def draw() -> None:
     st.html(STYLE)
     actions.carry_out(app, actor, tenant)
     views = senders.list_senders(app, actor, tenant.id)
+    draw_offer(app, actor, tenant, views)
     chosen = st.query_params.get(actions.SENDER)
     if chosen is not None:
         draw_sender(app, actor, tenant, next((v for v in views if str(v.sender.id) == chosen), None))
@@ -93,11 +96,11 @@ def _draw_row(view: SenderView) -> None:
     address, state, created, buttons = st.columns(WIDTHS, vertical_alignment="center")
     with address, st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.text(view.sender.address, width="content")
+            actions.draw_address(view)
             if view.sender.is_default:
                 st.badge("Default", color="blue", icon=":material/star:")
         if view.sender.display_name:
-            st.caption(escape(view.sender.display_name))
+            st.caption(escape(visible(view.sender.display_name)))
     with state, st.container(gap="xsmall"):
         draw_status(view.identity, app.now(), tenant.timezone)
     with created, st.container(key=f"senders_created_{view.sender.id}"):

@@ -47,6 +47,11 @@ def addresses(app: App, tenant_id: int) -> list[str]:
     return [view.sender.address for view in senders.list_senders(app, access.SYSTEM, tenant_id)]
 
 
+def listed(at: AppTest) -> list[str]:
+    """Each address leads to its sender's page."""
+    return [button.label for button in at.button if str(button.key).startswith("senders.open.")]
+
+
 def test_without_senders_there_is_one_button_to_press(page: Visit, cast: Cast) -> None:
     at = page(cast.bob)
     assert not at.exception
@@ -56,9 +61,10 @@ def test_without_senders_there_is_one_button_to_press(page: Visit, cast: Cast) -
 
 def test_an_analyst_sees_no_button_that_changes_anything(page: Visit, news: Sender, cast: Cast) -> None:
     at = page(cast.carol)
-    assert NEWS in shown(at)
+    assert listed(at) == [NEWS]
     assert {button.key for button in at.button if str(button.key).startswith("senders.")} == {
-        f"senders.records.{news.id}"
+        f"senders.open.{news.id}",
+        f"senders.records.{news.id}",
     }
     at.button(key=f"senders.records.{news.id}").click().run()
     assert "up to 72 hours" in shown(at)
@@ -155,6 +161,9 @@ def test_a_failed_sender_says_why_and_what_to_do(page: Visit, app: App, cast: Ca
     note(app, news, verification_status="FAILED", error_type="TYPE_NOT_FOUND", dns_findings=[wrong])
     at = page(cast.carol)
     assert "Failed" in shown(at)
+    assert "after 72 hours: 1 DKIM record changed" in shown(at)
+    assert "Switch the proxy off" not in shown(at)
+    at.button(key=f"senders.open.{news.id}").click().run()
     assert "looked for the DKIM records for 72 hours and gave up" in shown(at)
     assert "Switch the proxy off for this record." in shown(at)
 
@@ -162,10 +171,15 @@ def test_a_failed_sender_says_why_and_what_to_do(page: Visit, app: App, cast: Ca
 def test_a_broken_sender_says_since_when_and_what_happens(
     page: Visit, app: App, cast: Cast, news: Sender
 ) -> None:
-    note(app, news, broken_at=app.now() - timedelta(hours=3), broken_reason="A DKIM record is missing.")
+    dkim = senders.findings(app, access.SYSTEM, cast.acme.id, news.id)[:3]
+    note(app, news, broken_at=app.now() - timedelta(hours=3), broken_reason="A DKIM record is missing.",
+         dns_findings=[{**each.as_json(), "verdict": "missing"} for each in dkim])  # fmt: skip
     at = page(cast.carol)
     assert "Failed" in shown(at)
-    assert "Broken since" in shown(at)
+    [line] = [each.value for each in at.markdown if "Broken since" in each.value]
+    assert line.endswith(": 3 DKIM records missing]")
+    assert "A DKIM record is missing." not in shown(at)
+    at.button(key=f"senders.open.{news.id}").click().run()
     assert "A DKIM record is missing." in shown(at)
     assert "go on by themselves" in shown(at)
 
@@ -211,6 +225,22 @@ def test_deleting_asks_first_says_what_is_left_to_do_and_can_be_undone(
     at.button(key=f"senders.restore.{sender.id}").click().run()
     assert f"`{NEWS}` is back" in at.success[0].value
     assert addresses(app, cast.acme.id) == [NEWS]
+
+
+def test_undoing_the_deletion_of_the_default_offers_to_make_it_so_again(
+    page: Visit, app: App, cast: Cast, alice: Actor, simulator: Simulator
+) -> None:
+    sender = verified_sender(app, simulator, cast.acme.id, NEWS)
+    senders.set_default(app, cast.bob, cast.acme.id, sender.id)
+    at = choose(page(alice), sender, "delete")
+    at.button(key="confirm.yes").click().run()
+    at.button(key="senders.undo").click().run()
+    assert "is back, but it is no longer the default sender." in at.success[0].value
+    at.button(key="senders.offer.yes").click().run()
+    assert "is the default sender again" in at.success[0].value
+    [view] = senders.list_senders(app, cast.bob, cast.acme.id)
+    assert view.sender.is_default
+    assert "senders.offer.yes" not in {button.key for button in at.button}
 
 
 def test_remove_now_in_an_old_tab_spares_what_a_colleague_has_restored(
@@ -273,7 +303,7 @@ def test_another_mail_from_domain_is_refused_beside_its_field_or_taken(
     at.text_input(key="mail_from.domain").input("bounce.somebody-else.net")
     at.button(key="mail_from.save").click().run()
     assert "lies below acme-mail.io" in at.error[0].value
-    at.text_input(key="mail_from.domain").input("returns.acme-mail.io")
+    at.text_input(key="mail_from.domain").input("returns")
     at.button(key="mail_from.save").click().run()
     assert not at.error
     [view] = senders.list_senders(app, cast.bob, cast.acme.id)
@@ -294,8 +324,9 @@ def test_senders_come_in_pages(page: Visit, app: App, cast: Cast, news: Sender) 
         senders.add(app, access.SYSTEM, cast.acme.id, f"team{number:02}@acme-mail.io")
     at = page(cast.carol)
     assert "Page 1 of 2, 21 senders" in shown(at)
-    assert NEWS in shown(at)
-    assert "team19@acme-mail.io" not in shown(at)
+    assert len(listed(at)) == 20
+    assert NEWS in listed(at)
+    assert "team19@acme-mail.io" not in listed(at)
 
 
 def test_a_sender_that_is_gone_or_never_was_is_not_there(page: Visit, cast: Cast) -> None:
