@@ -9,6 +9,7 @@ from core.checklist.items import Part, State, ago
 from core.db.states import MessageStatus, SendingStatus
 
 GIVEN_UP_AFTER = timedelta(minutes=5)
+PROVES_FOR = timedelta(days=7)
 NEVER_SENT = (MessageStatus.FAILED, MessageStatus.SUPPRESSED, MessageStatus.CANCELLED)
 
 
@@ -43,6 +44,8 @@ def _open(facts: Facts, found: str) -> Part:
 
 def _came_back(took: timedelta, age: timedelta) -> Part:
     found = f"A test message came back after {took.total_seconds():.0f} s, {ago(age)}."
+    if age > PROVES_FOR:
+        return Part(State.WARN, found, "That is long ago: prove it again with a test message.", "tenants")
     if took <= GIVEN_UP_AFTER:
         return Part(State.DONE, found, "", "tenants")
     return Part(
