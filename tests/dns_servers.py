@@ -50,9 +50,7 @@ def silent(_query: dns.message.Message) -> None:
 
 @contextmanager
 def server(reply: Reply) -> Iterator[str]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.settimeout(0.02)
+    with _datagrams() as listening:
         stop = threading.Event()
 
         def serve() -> None:
@@ -69,32 +67,36 @@ def server(reply: Reply) -> Iterator[str]:
 
 
 @contextmanager
-def tcp_server(values: Callable[[str], bytes]) -> Iterator[str]:
-    """Cuts every answer over UDP short. Over TCP it gives what `values` makes of the type that was asked for:
-    an answer section, as it goes over the wire and made once, so that it costs the server nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-        tcp.bind(("127.0.0.1", 0))
+def tcp_server(rows: bytes) -> Iterator[str]:
+    """Cuts every answer over UDP short. Over TCP it gives the rows, as `txt_rows` makes them, to whatever is
+    asked; they are made once, so that it costs the server nothing."""
+    stop = threading.Event()
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, _datagrams() as udp:
+        tcp.bind(udp.getsockname())
         tcp.listen(512)
         tcp.settimeout(0.02)
-        port = tcp.getsockname()[1]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind(("127.0.0.1", port))
-            udp.settimeout(0.02)
-            stop = threading.Event()
-            with (
-                _running(lambda: _cut_short(udp, stop), stop),
-                _running(lambda: _take(tcp, stop, values), stop),
-            ):
-                yield f"127.0.0.1:{port}"
+        with _running(lambda: _cut_short(udp, stop), stop), _running(lambda: _take(tcp, stop, rows), stop):
+            yield f"127.0.0.1:{udp.getsockname()[1]}"
 
 
-def txt_records(count: int, length: int) -> bytes:
-    """Of the name that was asked for, as an answer section."""
-    rows = []
-    for number in range(count):
-        text = f"{number:05d}".ljust(length, "x").encode()
-        rows.append(b"\xc0\x0c" + struct.pack("!HHIHB", 16, 1, 60, len(text) + 1, len(text)) + text)
-    return b"".join(rows)
+def txt_rows(*values: str) -> bytes:
+    """TXT records of the name that was asked for, as they go over the wire."""
+    return b"".join(b"\xc0\x0c" + struct.pack("!HHI", 16, 1, 60) + _strings(value) for value in values)
+
+
+def _strings(value: str) -> bytes:
+    octets = value.encode()
+    parts = [octets[at : at + 255] for at in range(0, len(octets), 255)]
+    held = b"".join(bytes([len(part)]) + part for part in parts)
+    return struct.pack("!H", len(held)) + held
+
+
+@contextmanager
+def _datagrams() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(0.02)
+        yield listening
 
 
 def _cut_short(udp: socket.socket, stop: threading.Event) -> None:
@@ -104,17 +106,15 @@ def _cut_short(udp: socket.socket, stop: threading.Event) -> None:
             udp.sendto(_header(query, 0, dns.flags.TC) + _question(query), asker)
 
 
-def _take(tcp: socket.socket, stop: threading.Event, values: Callable[[str], bytes]) -> None:
+def _take(tcp: socket.socket, stop: threading.Event, rows: bytes) -> None:
+    count = rows.count(b"\xc0\x0c\0\x10\0\1")
     while not stop.is_set():
         with suppress(OSError):
             connection, _ = tcp.accept()
             with connection:
                 connection.settimeout(1.0)
                 query = connection.recv(4096)[2:]
-                kind = dns.rdatatype.to_text(dns.message.from_wire(query).question[0].rdtype)
-                answer = values(kind)
-                count = _count(answer)
-                wire = _header(query, count, 0) + _question(query) + answer
+                wire = _header(query, count, 0) + _question(query) + rows
                 connection.sendall(struct.pack("!H", len(wire)) + wire)
 
 
@@ -125,14 +125,6 @@ def _header(query: bytes, answers: int, flags: int) -> bytes:
 def _question(query: bytes) -> bytes:
     end = query.index(b"\0", 12) + 5
     return query[12:end]
-
-
-def _count(answer: bytes) -> int:
-    at = count = 0
-    while at < len(answer):
-        at += 12 + struct.unpack_from("!H", answer, at + 10)[0]
-        count += 1
-    return count
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 doctor.py judges each record with cname.py, mx.py and text.py (spf.py and dmarc.py, parsed by parsing.py);
 advice.py has the sentence of each mistake. resolver.py knows whom to ask, look.py asks for as long as a check
-takes (wire.py: one question to one server; answers.py: what came back)."""
+takes (wire.py: one question to one server; answers.py: what came back; unanswered.py: why nothing did;
+addresses.py: whom no domain may send us to). bounds.py keeps what may be stored and shown."""
 
 from __future__ import annotations
 

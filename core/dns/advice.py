@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from core.dns.records import DnsRecord, Finding, Mistake, Verdict
 
+LONGEST_SAID = 500  # of a value in a sentence
+
 # Filled with the record's name, type and value, what was found, and the words a judge adds.
 ADVICE = {
     Mistake.NOT_CHECKED: "Not checked yet.",
@@ -16,8 +18,8 @@ ADVICE = {
     Mistake.SERVERS_DISAGREE: "The name servers disagree: {right} has the record, {wrong} has {found}. "
     "If you have just changed it wait some minutes, else your DNS provider must bring its servers in "
     "line.",
-    Mistake.RESOLVERS_FAIL: "The domain's own servers have the record, but resolvers fail over it "
-    "({error}): most often DNSSEC signatures are broken, so renew them or switch DNSSEC off at the "
+    Mistake.RESOLVERS_FAIL: "The domain's own servers have the record, but resolvers fail over it: "
+    "most often DNSSEC signatures are broken, so renew them or switch DNSSEC off at the "
     "registrar.",
     Mistake.STALE: "The record is right, but resolvers still remember {old} and may for {wait}: there "
     "is nothing to do but wait.",
@@ -42,15 +44,17 @@ ADVICE = {
     Mistake.OTHER_ZONE: "The end of the value is not right: change {found} to {value}, the whole of it.",
     Mistake.PARTIAL: "{there} of the {of} DKIM records can be seen and SES wants all: add the CNAME "
     "named {name} with the value {value} as well.",
-    Mistake.CNAME_IN_THE_WAY: "{name} is a CNAME to {alias}, and nothing can stand beside a CNAME: "
-    "remove it, then add the {type} record {value}.",
+    Mistake.CNAME_IN_THE_WAY: "{name} is a CNAME to {alias}, and nothing can stand beside a CNAME: {way}.",
     Mistake.WILDCARD: "Only a wildcard record answers for {name}, with {found}: leave it and add this "
-    "{type} record itself, which counts before the wildcard: {value}.",
+    "{type} record itself, which counts before the wildcard: {better}. What else that name has from a "
+    "wildcard, such as a website, needs a record of its own then.",
     Mistake.OTHER_VALUE: "The {type} record holds {found}: change it to {value}.",
     Mistake.QUOTES: "The quotation marks have become part of the value ({found}): enter it without "
     "any: {better}.",
     Mistake.SPLIT: "The value is spread over several TXT records ({found}), which are not joined: put "
     "it into a single one: {better}.",
+    Mistake.ODD_SPACE: "The record holds {odd} ({found}), which mail servers do not take for a space: "
+    "enter it again with plain spaces: {better}.",
     Mistake.TWO_SPF: "There are {count} SPF records, so receivers ignore all of them: remove them and "
     "publish a single one: {better}.",
     Mistake.SPF_WITHOUT_SES: "The SPF record ({found}) does not name SES: change it to {better}; do "
@@ -62,16 +66,22 @@ ADVICE = {
     "allow{costs}: take out an include that is not used any more, or list its addresses as ip4: and "
     "ip6:.",
     Mistake.SPF_VOID_LOOKUPS: "The SPF record names more than 2 hosts that do not exist ({culprits}), "
-    "so receivers ignore it: take them out.",
-    Mistake.SPF_LOOP: "The SPF record includes itself ({culprits}), so receivers ignore it: take that "
-    "include out.",
-    Mistake.SPF_SYNTAX: "The SPF record ({found}) cannot be read: {error}. Correct it; as a model: {value}",
+    "so receivers ignore it: correct the names, or take out those where nobody sends for you any "
+    "more, and see that include:amazonses.com is in.",
+    Mistake.SPF_LOOP: "The SPF record includes itself ({culprits}), so receivers ignore it: break that "
+    "circle, and keep the other senders that are named on its way.",
+    Mistake.SPF_SYNTAX: "The SPF record ({found}) cannot be read: {error}. Correct it and keep the "
+    "other senders it names; as a model: {value}",
     Mistake.SPF_AFTER_ALL: "What stands after all in the SPF record ({found}) is never read: move it "
     "before all: {better}.",
     Mistake.SPF_OPEN: "+all in the SPF record ({found}) lets everybody send as this domain: change it "
     "to {better}.",
     Mistake.SPF_REDIRECT: "The SPF record hands over to {culprits} (redirect=), which does not name "
     "SES: change it to {better}.",
+    Mistake.SPF_REDIRECT_MACRO: "The SPF record hands over to {culprits} (redirect=), a name that is "
+    "another for each message and was not looked up, and does not name SES itself: change it to {better}.",
+    Mistake.SPF_OPEN_INCLUDE: "Works, but {culprits}, which the SPF record names, lets everybody send "
+    "(+all), as this domain too: ask whoever runs it to correct that, or take it out.",
     Mistake.SPF_INCLUDE: "{culprits}, which the SPF record includes, has no usable SPF record, so "
     "receivers ignore yours: correct the name, or take it out when nobody there sends for you any more, "
     "and see that include:amazonses.com is in.",
@@ -86,13 +96,15 @@ ADVICE = {
     Mistake.DMARC_REPORTS: "Works, but reports to {address} will not arrive: {destination} must first "
     'allow it with a TXT record named {domain}._report._dmarc.{destination} with the value "v=DMARC1".',
     Mistake.DMARC_BEFORE_DKIM: "The policy is {policy}, but the DKIM records are not all there: mail "
-    "sent now is rejected or lands in spam. Add the DKIM records first, or set p=none until then.",
+    "sent now is rejected or lands in spam. Add the DKIM records first.",
     Mistake.TWO_MX: "{name} has {count} MX records and SES accepts exactly one: keep {value}, remove "
     "{surplus}.",
     Mistake.MX_OTHER_REGION: "The MX is that of the AWS region {region}, but this domain sends from "
     "another: change {found} to {value}.",
-    Mistake.MX_OTHER_HOST: "The MX is {found}, but a MAIL FROM domain receives nothing else: change it "
-    "to {value}, or choose another MAIL FROM domain.",
+    Mistake.MX_OTHER_HOST: "{name} has the MX {found}, and a MAIL FROM domain can have none but SES's: "
+    "choose another MAIL FROM domain, or put {value} in its place if nothing receives mail at {name}.",
+    Mistake.MX_SHARED: "{foreign} is in the way: {name} has it as MX beside SES's, and SES accepts exactly "
+    "one: choose another MAIL FROM domain, or remove {foreign} if nothing receives mail at {name}.",
     Mistake.MX_PRIORITY: "The priority was typed into the host ({found}): enter {value}, the number as "
     "priority and the rest as host.",
 }
@@ -114,10 +126,16 @@ def finding(
         "type": record.type,
         "value": record.value,
         "found": listed(values),
-        "better": better or instead or record.value,
+        "better": _said(better, instead or record.value),
         **words,
     }
     return Finding(record, values, verdict, mistake, ADVICE[mistake].format_map(filled), better)
+
+
+def _said(better: str | None, instead: str) -> str:
+    if better is None:
+        return instead[:LONGEST_SAID]
+    return better if len(better) <= LONGEST_SAID else "the value that is given with this record"
 
 
 def good(record: DnsRecord, values: tuple[str, ...]) -> Finding:

@@ -33,13 +33,35 @@ def from_wildcard(case: Case, name: str, kind: str, answer: Answer) -> bool:
     return (anyones.values, anyones.alias) == (answer.values, answer.alias)
 
 
-def wildcard(record: DnsRecord, answer: Answer) -> Finding:
+def wildcard(record: DnsRecord, answer: Answer, better: str | None = None) -> Finding:
     values = answer.values or (answer.alias,)
-    return finding(record, Verdict.MISSING, values, Mistake.WILDCARD)
+    return finding(record, Verdict.MISSING, values, Mistake.WILDCARD, better=better)
 
 
-def in_the_way(record: DnsRecord, answer: Answer) -> Finding:
-    return finding(record, Verdict.DIFFERENT, answer.values, Mistake.CNAME_IN_THE_WAY, alias=answer.alias)
+def in_the_way(case: Case, record: DnsRecord, answer: Answer) -> Finding:
+    way = _way_past_cname(case, record).format(alias=answer.alias, type=record.type, value=record.value)
+    words = {"alias": answer.alias, "way": way}
+    return finding(record, Verdict.DIFFERENT, answer.values, Mistake.CNAME_IN_THE_WAY, **words)
+
+
+def _way_past_cname(case: Case, record: DnsRecord) -> str:
+    """A CNAME is there for something: a website, a provider. What it serves is not to be switched off."""
+    if record.name in [each.name for each in case.of_kind(Kind.MX)]:
+        return (
+            "choose another MAIL FROM domain, or, if nothing uses the CNAME any more, remove it and add the "
+            "{type} record {value}"
+        )
+    if record.kind is Kind.SPF:
+        return (
+            "keep the CNAME if a website or mail uses it. SPF cannot stand there and is not needed when the "
+            "MAIL FROM domain is set up"
+        )
+    if record.kind is Kind.DMARC:
+        return (
+            "whoever runs {alias} has no DMARC record there now. Ask them for it if they look after your "
+            "DMARC, or else put the {type} record {value} in place of the CNAME"
+        )
+    return "if nothing uses the CNAME any more, remove it and add the {type} record {value}"
 
 
 def appended_zone(case: Case, value: str, expected: str) -> str | None:

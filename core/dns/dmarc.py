@@ -7,21 +7,30 @@ from typing import Any
 
 from core.dns.advice import finding, good
 from core.dns.case import Case
-from core.dns.parsing import LONGEST, LibraryResolver, library, said
+from core.dns.parsing import LONGEST, LibraryResolver, Nobody, library, odd_space, said, with_plain_spaces
 from core.dns.records import DnsRecord, Finding, Kind, Mistake, Verdict, kind_of
 from core.dns.resolver import registrable
 
 STRICT_POLICIES = ("quarantine", "reject")
+MAY_SEPARATE = " \t"  # RFC 9989 section 4.8
+MOST_DESTINATIONS = 5  # of reports, that are looked up
 _Tags = Mapping[str, Mapping[str, Any]]
 
 
 def judge(case: Case, record: DnsRecord, texts: tuple[str, ...]) -> Finding:
     if len(texts) > 1:
         return finding(record, Verdict.DIFFERENT, texts, Mistake.TWO_DMARC, count=str(len(texts)))
-    tags, error = _read(case, texts[0], case.domain)
+    if odd_space(texts[0], MAY_SEPARATE):
+        return oddly_spaced(record, texts[0])
+    tags, error = _read(texts[0], case.domain)
     if error:
         return finding(record, Verdict.DIFFERENT, texts, Mistake.DMARC_SYNTAX, error=error)
     return _effects(case, record, texts, tags)
+
+
+def oddly_spaced(record: DnsRecord, text: str) -> Finding:
+    better, odd = with_plain_spaces(text), odd_space(text, MAY_SEPARATE) or odd_space(text)
+    return finding(record, Verdict.DIFFERENT, (text,), Mistake.ODD_SPACE, better=better, odd=odd)
 
 
 def elsewhere(case: Case, record: DnsRecord) -> Finding | None:
@@ -41,7 +50,7 @@ def inherited(case: Case, record: DnsRecord) -> Finding | None:
         return None
     values = case.look.ask(f"_dmarc.{parent}", "TXT").values
     texts = tuple(value for value in values if kind_of(value) is Kind.DMARC)
-    tags, error = _read(case, texts[0], parent) if len(texts) == 1 else ({}, "not one")
+    tags, error = _read(texts[0], parent) if len(texts) == 1 else ({}, "not one")
     if error:
         return None
     policy = tags["sp"]["value"]
@@ -50,14 +59,16 @@ def inherited(case: Case, record: DnsRecord) -> Finding | None:
     return finding(record, Verdict.FOUND, texts, Mistake.DMARC_INHERITED, parent=parent, policy=policy)
 
 
-def _read(case: Case, text: str, domain: str) -> tuple[_Tags, str]:
+def _read(text: str, domain: str) -> tuple[_Tags, str]:
     """The tags, or why there are none."""
+    if odd := odd_space(text, MAY_SEPARATE):
+        return {}, f"it holds {odd}"
     if len(text) > LONGEST:
         return {}, f"it has {len(text)} characters"
     dmarc = library().dmarc
     try:
         tags = dmarc.parse_dmarc_record(
-            text, domain, resolver=LibraryResolver(case.look), ignore_unrelated_records=True
+            text.replace("\t", " "), domain, resolver=Nobody(), ignore_unrelated_records=True
         )["tags"]
     except dmarc.DMARCError as e:
         return {}, said(e, "Error: ")
@@ -95,7 +106,7 @@ def _unauthorised(case: Case, tags: _Tags) -> str:
     """The first address for reports in a domain that has not agreed to receive them."""
     reports = tags.get("rua", {}).get("value") or []
     addresses = [each["address"] for each in reports if each["scheme"] == "mailto"]
-    return next((address for address in addresses if _refuses(case, address)), "")
+    return next((address for address in addresses[:MOST_DESTINATIONS] if _refuses(case, address)), "")
 
 
 def _refuses(case: Case, address: str) -> bool:

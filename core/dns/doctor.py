@@ -9,6 +9,7 @@ from dataclasses import replace
 from core.dns import cname, mx, text
 from core.dns.advice import finding, listed, unknown
 from core.dns.answers import Answer
+from core.dns.bounds import bounded, visible
 from core.dns.case import Case, from_wildcard
 from core.dns.look import Look, View
 from core.dns.records import DnsRecord, Finding, Mistake, Verdict
@@ -16,6 +17,8 @@ from core.dns.resolver import Resolver, registrable
 
 JUDGES = {"CNAME": cname.judge, "MX": mx.judge, "TXT": text.judge}
 MAIL_FROM_SECONDS = 5.0
+ASKING = 0.8  # of a check's time; the rest is for judging the last answers
+NO_TIME = "The answers took so long that there was no time left for this record."
 
 
 def diagnose(
@@ -24,14 +27,14 @@ def diagnose(
     """One finding per record, in order. Never raises; an error is `unknown`, never `found`."""
     if not records:
         return []
-    with resolver.look(domain, seconds=within_seconds) as look:
+    with resolver.look(domain, seconds=within_seconds * ASKING) as look:
         if not look.registered:
             return [_without_zone(record, registrable(domain)) for record in records]
         look.begin((record.name, record.type) for record in records)
         case = Case(look.domain, tuple(records), look)
         with ThreadPoolExecutor(len(records), thread_name_prefix="judge") as pool:
             findings = list(pool.map(lambda record: _judge(case, record), records))
-        return _as_resolvers_see(look, cname.note_partial(findings))
+        return bounded(_as_resolvers_see(look, cname.note_partial(findings)))
 
 
 def mail_from_taken(domain: str, resolver: Resolver) -> str | None:
@@ -45,7 +48,8 @@ def mail_from_taken(domain: str, resolver: Resolver) -> str | None:
             for kind, answer in answers.items()
             if not answer.error and not from_wildcard(case, domain, kind, answer)
         }
-    return _use_of(domain, own)
+    used = _use_of(domain, own)
+    return None if used is None else visible(used)
 
 
 def _use_of(domain: str, answers: dict[str, Answer]) -> str | None:
@@ -85,6 +89,8 @@ def _named(view: View) -> str:
 
 
 def _judge_view(case: Case, record: DnsRecord, answer: Answer) -> Finding:
+    if case.look.is_over and answer.error is None:
+        return unknown(record, NO_TIME)
     if answer.circle:
         return finding(record, Verdict.UNKNOWN, (), Mistake.CNAME_LOOP, way=answer.circle)
     if answer.error is not None:
@@ -105,8 +111,7 @@ def _as_resolvers_see(look: Look, findings: Sequence[Finding]) -> list[Finding]:
 
 def _compared(made: Finding, answer: Answer) -> Finding:
     if answer.failed:
-        error = answer.error or ""
-        return finding(made.record, Verdict.UNKNOWN, made.found, Mistake.RESOLVERS_FAIL, error=error)
+        return finding(made.record, Verdict.UNKNOWN, made.found, Mistake.RESOLVERS_FAIL)
     old = _of_record(made, answer.values)
     if answer.error is not None or {each.lower() for each in old} == {each.lower() for each in made.found}:
         return made

@@ -3,7 +3,6 @@ ends by its deadline."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,32 +13,14 @@ import dns.name
 import dns.rdatatype
 
 from core.dns import wire
+from core.dns.addresses import is_public
 from core.dns.answers import Answer, Reply, plain, read
+from core.dns.unanswered import NO_RESOLVER, of_resolvers, of_zone
 from core.dns.wire import Deadline, Server, Unanswered, Why
 
 PARALLEL = 16
 MOST_SERVERS = 4  # of a zone's, in the order of their names
 MOST_STEPS = 4  # from one zone down into another, or along a CNAME out of a zone
-
-SENTENCES = {
-    Why.LOOP: "The CNAME records lead in a circle ({detail}): remove one of them.",
-    Why.FAILED: "The name servers of {zone} fail ({servers}: {detail}): whoever runs them must repair it.",
-    Why.REFUSED: "The name servers of {zone} refuse to answer ({servers}): the domain is not set up there.",
-    Why.CUT_SHORT: "The name servers of {zone} cut their answers short and take no question over TCP "
-    "({servers}): they must be reached on TCP port 53 too.",
-    Why.LAME: "The servers that {zone} is delegated to do not have it ({servers}): correct that at the "
-    "registrar.",
-    Why.UNREACHABLE: "The name servers of {zone} could not be reached ({servers}).",
-    Why.SILENT: "The name servers of {zone} did not answer in time ({servers}).",
-    Why.LATE: "The name servers of {zone} took so long that there was no time to ask for this record.",
-}
-
-
-def is_public(address: str) -> bool:
-    """Whoever owns a domain chooses its servers' addresses, and must not choose any of ours."""
-    parsed = ipaddress.ip_address(address)
-    return parsed.is_global and not parsed.is_multicast
-
 
 _Told = tuple[Server, Answer | Unanswered]
 _Question = tuple[str, str]  # name, type
@@ -90,10 +71,15 @@ class Look:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    @property
+    def is_over(self) -> bool:
+        """Nobody is asked any more, and what has not been judged must not take more time."""
+        return self._deadline.left() <= 0
+
     def find_zone(self, registrable: str) -> None:
         """Which zone the domain is in, and its servers. `registrable`: what its owner registered."""
         names = _up_to(self.domain, registrable)
-        answers = self.ask_all((name, "NS") for name in names)
+        answers = self._whom_to_ask((name, "NS") for name in names)
         if not answers[-1].exists and not answers[-1].error:
             self.registered = False
         for name, answer in zip(names, answers, strict=True):
@@ -155,6 +141,14 @@ class Look:
             self._recursive[question] = self._pool.submit(self._resolve, name, kind)
         return self._recursive[question]
 
+    def _whom_to_ask(self, questions: Iterable[_Question]) -> list[Answer]:
+        """Where the servers are: broken DNSSEC must not hide them, it is the records it is told of."""
+        asked = list(questions)
+        if self._fixed:
+            return self.ask_all(asked)
+        futures = [self._pool.submit(self._resolve, name, kind, unchecked=True) for name, kind in asked]
+        return [future.result() for future in futures]
+
     def _is_own(self, name: str) -> bool:
         if self._fixed:
             return True
@@ -205,7 +199,13 @@ class Look:
         return message
 
     def _first(
-        self, servers: Sequence[Server], name: dns.name.Name, kind: str, *, recurse: bool
+        self,
+        servers: Sequence[Server],
+        name: dns.name.Name,
+        kind: str,
+        *,
+        recurse: bool,
+        unchecked: bool = False,
     ) -> dns.message.QueryMessage:
         """Of the first server that answers."""
         failure = Unanswered(Why.UNREACHABLE)
@@ -214,7 +214,9 @@ class Look:
                 failure = Unanswered(Why.SILENT)
                 continue
             try:
-                message = wire.ask(server, name, kind, recurse=recurse, deadline=self._deadline)
+                message = wire.ask(
+                    server, name, kind, recurse=recurse, unchecked=unchecked, deadline=self._deadline
+                )
             except Unanswered as e:
                 failure = e
                 self._note(server, e.why, recurse=recurse)
@@ -229,16 +231,17 @@ class Look:
         if why is Why.SILENT and not recurse and server not in self._heard:
             self._silent.add(server)
 
-    def _resolve(self, name: str, kind: str) -> Answer:
+    def _resolve(self, name: str, kind: str, *, unchecked: bool = False) -> Answer:
         """With recursion. Runs in the pool, and so never waits for the pool."""
         if not self._resolvers:
-            return Answer(error="This host has no DNS resolver: give it one, or set POSTYARD_DNS_SERVERS.")
+            return Answer(error=NO_RESOLVER)
         try:
-            return read(self._first(self._resolvers, _name(name), kind, recurse=True)).answer
+            message = self._first(self._resolvers, _name(name), kind, recurse=True, unchecked=unchecked)
+            return read(message).answer
         except _NoSuchNameError:
             return Answer(exists=False)
         except Unanswered as e:
-            return _failed(e, name, self._resolvers)
+            return of_resolvers(e, name)
 
     def _without_answer(self, name: str, kind: str, told: Sequence[_Told]) -> View:
         """Many networks let nobody but their resolver ask the world: then what it says must do."""
@@ -247,7 +250,7 @@ class Look:
         if not self._fixed and not set(reasons) - {Why.SILENT, Why.UNREACHABLE}:
             return View(self.ask_resolvers(name, kind), self._resolvers)
         first = next(reasons[why] for why in Why if why in reasons)
-        return View(_failed(first, self.zone, servers), servers)
+        return View(of_zone(first, self.zone, servers), servers)
 
     def _servers_below(self, message: dns.message.QueryMessage, zone: dns.name.Name) -> tuple[Server, ...]:
         if zone not in self._of_zones:
@@ -258,19 +261,23 @@ class Look:
                 for rdata in rrset
             ]
             names = sorted(names)[:MOST_SERVERS]
-            self._of_zones[zone] = self._allowed(self._resolve(name, "A") for name in names)
+            answers = [self._resolve(name, "A", unchecked=True) for name in names]
+            self._of_zones[zone] = self._allowed(names, answers)
         if not self._of_zones[zone]:
             raise Unanswered(Why.UNREACHABLE)
         return self._of_zones[zone]
 
     def _addresses_of(self, names: Iterable[str]) -> tuple[Server, ...]:
         chosen = sorted(names)[:MOST_SERVERS]
-        old = self._allowed(self.resolver_answers((name, "A") for name in chosen))
-        return old or self._allowed(self.resolver_answers((name, "AAAA") for name in chosen))
+        old = self._allowed(chosen, self._whom_to_ask((name, "A") for name in chosen))
+        return old or self._allowed(chosen, self._whom_to_ask((name, "AAAA") for name in chosen))
 
-    def _allowed(self, answers: Iterable[Answer]) -> tuple[Server, ...]:
-        addresses = [address for answer in answers for address in answer.values[:1]]
-        return tuple(Server(address, self._port) for address in addresses if self._may_ask(address))
+    def _allowed(self, names: Iterable[str], answers: Iterable[Answer]) -> tuple[Server, ...]:
+        """The first address of each."""
+        firsts = [
+            (name, answer.values[0]) for name, answer in zip(names, answers, strict=True) if answer.values
+        ]
+        return tuple(Server(address, self._port, name) for name, address in firsts if self._may_ask(address))
 
 
 class _NoSuchNameError(Exception):
@@ -296,9 +303,3 @@ def _up_to(domain: str, registrable: str) -> list[str]:
     labels = domain.split(".")
     count = max(1, len(labels) - len(registrable.split(".")) + 1)
     return [".".join(labels[start:]) for start in range(count)]
-
-
-def _failed(e: Unanswered, zone: str, servers: Sequence[Server]) -> Answer:
-    named = ", ".join(str(server) for server in servers)
-    sentence = SENTENCES[e.why].format(zone=zone, servers=named, detail=e.detail or e.why.value)
-    return Answer(error=sentence, circle=e.detail if e.why is Why.LOOP else "", failed=e.why is Why.FAILED)

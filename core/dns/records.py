@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+_SPF = re.compile(r"(?i)v=spf1(?= |\Z)")
+_DMARC = re.compile(r"(?i)v[ \t]*=[ \t]*dmarc1(?=[ \t;]|\Z)")
 
 
 class Kind(StrEnum):
@@ -53,6 +57,7 @@ class Mistake(StrEnum):
     OTHER_VALUE = "other value"
     QUOTES = "quotes"
     SPLIT = "split"
+    ODD_SPACE = "odd space"
     TWO_SPF = "two spf"
     SPF_WITHOUT_SES = "spf without ses"
     SPF_FULL = "spf full"
@@ -63,7 +68,9 @@ class Mistake(StrEnum):
     SPF_AFTER_ALL = "spf after all"
     SPF_OPEN = "spf open"
     SPF_REDIRECT = "spf redirect"
+    SPF_REDIRECT_MACRO = "spf redirect macro"
     SPF_INCLUDE = "spf include"
+    SPF_OPEN_INCLUDE = "spf open include"
     DMARC_INHERITED = "dmarc inherited"
     TWO_DMARC = "two dmarc"
     DMARC_SYNTAX = "dmarc syntax"
@@ -74,6 +81,7 @@ class Mistake(StrEnum):
     TWO_MX = "two mx"
     MX_OTHER_REGION = "mx other region"
     MX_OTHER_HOST = "mx other host"
+    MX_SHARED = "mx shared"
     MX_PRIORITY = "mx priority"
 
 
@@ -121,7 +129,8 @@ class Finding:
 
     `better`: what to publish instead of the expected value, because something is there that must be kept.
     `ttl_seconds`: how long resolvers may go on with an old answer. `others`: further values of the same name
-    and type that have nothing to do with the record and must stay."""
+    and type that have nothing to do with the record and must stay. `whole`: `found` and `others` are all
+    there is, as it is: nothing was cut, and no sign stands for one that cannot be shown."""
 
     record: DnsRecord
     found: tuple[str, ...]
@@ -131,6 +140,27 @@ class Finding:
     better: str | None = None
     ttl_seconds: int | None = None
     others: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def to_publish(self) -> str | None:
+        """The value to enter. None where something is there that only its owner can weigh: the expected value
+        in its place would shut out whoever else sends, a mail server or a website."""
+        if self.better is not None:
+            return self.better
+        if self.verdict is Verdict.FOUND:
+            return self.record.value if self.record.value in self.found else None
+        return None if self._is_in_use() else self.record.value
+
+    def _is_in_use(self) -> bool:
+        if self.mistake == Mistake.CNAME_IN_THE_WAY:
+            return True
+        if self.record.kind in (Kind.SPF, Kind.DMARC):
+            there = bool(self.found) and self.verdict is not Verdict.MISSING
+            return there or self.mistake == Mistake.SERVERS_DISAGREE
+        if self.record.kind is not Kind.MX or self.verdict is not Verdict.DIFFERENT:
+            return False
+        return any(is_foreign_mx(value) for value in self.found)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -147,6 +177,7 @@ class Finding:
             "better": self.better,
             "ttl_seconds": self.ttl_seconds,
             "others": list(self.others),
+            "whole": self.whole,
         }
 
     @classmethod
@@ -161,13 +192,21 @@ class Finding:
             better=stored.get("better"),
             ttl_seconds=stored.get("ttl_seconds"),
             others=tuple(stored.get("others") or ()),
+            whole=stored.get("whole") is not False,
         )
 
 
+def is_foreign_mx(value: str) -> bool:
+    """A mail server of somebody's: neither SES's, well written or not, nor "no mail here" (RFC 7505)."""
+    host = value.lower().partition(" ")[2].strip().rstrip(".")
+    return bool(host) and not ("feedback-smtp." in host and ".amazonses.com" in host)
+
+
 def kind_of(value: str) -> Kind:
-    """SPF and DMARC by the version a TXT value begins with (RFC 7208 section 4.5, RFC 7489 section 6.3)."""
-    begin = value.lower().replace(";", " ").split(" ", 1)[0]
-    return {"v=spf1": Kind.SPF, "v=dmarc1": Kind.DMARC}.get(begin, Kind.OTHER)
+    """SPF and DMARC by the version a TXT value begins with (RFC 7208 section 4.5, RFC 9989 section 4.8)."""
+    if _SPF.match(value):
+        return Kind.SPF
+    return Kind.DMARC if _DMARC.match(value) else Kind.OTHER
 
 
 def _record_of(stored: Mapping[str, Any]) -> DnsRecord:

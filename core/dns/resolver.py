@@ -22,7 +22,8 @@ class Resolver:
     through the system's resolver. Safe for threads."""
 
     def __init__(self, servers: str = "") -> None:
-        self._fixed = tuple(_server(written.strip()) for written in servers.split(",") if written.strip())
+        written = [each.strip() for each in servers.split(",") if each.strip()]
+        self._fixed = tuple(_server(each, f"DNS server {number}") for number, each in enumerate(written, 1))
 
     def look(self, domain: str, *, seconds: float) -> Look:
         """A look whose questions end within so many seconds, with the domain's zone found."""
@@ -53,10 +54,10 @@ def _system_servers() -> tuple[Server, ...]:
     except dns.resolver.NoResolverConfiguration:
         return ()
     addresses = [str(each) for each in system.nameservers if dns.inet.is_address(str(each))]
-    return tuple(Server(address, system.port) for address in addresses)
+    return tuple(Server(address, system.port, "the DNS resolver") for address in addresses)
 
 
-def _server(written: str) -> Server:
+def _server(written: str, name: str) -> Server:
     host, _, port = written.rpartition(":") if ":" in written else (written, "", "53")
     try:
         address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0][4][0]
@@ -64,4 +65,4 @@ def _server(written: str) -> Server:
         raise ConfigurationError(
             f"POSTYARD_DNS_SERVERS: '{written}' is no server. Write host:port, comma-separated."
         ) from e
-    return Server(str(address), int(port))
+    return Server(str(address), int(port), name)

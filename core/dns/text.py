@@ -8,6 +8,7 @@ from core.dns import dmarc, spf
 from core.dns.advice import finding, good, nothing_there
 from core.dns.answers import Answer
 from core.dns.case import Case, astray, from_wildcard, in_the_way, wildcard
+from core.dns.parsing import odd_space, with_plain_spaces
 from core.dns.records import DnsRecord, Finding, Kind, Mistake, Verdict, kind_of
 
 QUOTATION_MARKS = "\"'“”„‟«»‘’"  # word processors' too
@@ -22,9 +23,10 @@ def judge(case: Case, record: DnsRecord, answer: Answer) -> Finding:
     if made.verdict is Verdict.FOUND or made.verdict is Verdict.UNKNOWN:
         return replace(made, others=rest)
     if from_wildcard(case, record.name, "TXT", answer):
-        return wildcard(record, answer) if made.mistake not in _CERTAIN else made
+        # One that lacks SES names others, who send for this name as well.
+        return wildcard(record, answer, made.better) if made.mistake not in _CERTAIN else made
     if answer.alias:
-        return in_the_way(record, answer) if made.mistake not in _CERTAIN else made
+        return in_the_way(case, record, answer) if made.mistake not in _CERTAIN else made
     return replace(made, others=tuple(value for value in rest if value not in made.found))
 
 
@@ -51,7 +53,7 @@ def _present(case: Case, record: DnsRecord, texts: tuple[str, ...], rest: tuple[
 
 
 def _absent(case: Case, record: DnsRecord, answer: Answer) -> Finding:
-    typed = _quoted(case, record, answer.values) or _almost(record, answer.values)
+    typed = _quoted(case, record, answer.values) or _almost(case, record, answer.values)
     if typed:
         return typed
     if record.kind is Kind.DMARC and (placed := dmarc.elsewhere(case, record)):
@@ -77,13 +79,20 @@ def _is_wanted(record: DnsRecord, value: str) -> bool:
     return kind_of(value) is record.kind if record.kind in BEGINS else value == record.value
 
 
-def _almost(record: DnsRecord, values: tuple[str, ...]) -> Finding | None:
+def _almost(case: Case, record: DnsRecord, values: tuple[str, ...]) -> Finding | None:
     """What was meant to be the record, but does not begin as it must."""
     if record.kind not in BEGINS:
         return None
     typed = tuple(value for value in values if ALMOST[record.kind] in value.lower())
     if not typed:
         return None
+    odd = next((value for value in typed if kind_of(with_plain_spaces(value)) is record.kind), None)
+    if odd is not None and odd_space(odd):
+        return (
+            spf.oddly_spaced(case, record, odd)
+            if record.kind is Kind.SPF
+            else dmarc.oddly_spaced(record, odd)
+        )
     mistake = Mistake.SPF_SYNTAX if record.kind is Kind.SPF else Mistake.DMARC_SYNTAX
     error = f"it must begin with {BEGINS[record.kind]}"
     return finding(record, Verdict.DIFFERENT, typed, mistake, error=error)

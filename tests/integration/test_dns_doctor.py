@@ -78,6 +78,8 @@ def test_a_zone_in_order_is_found_wholly_without_a_word(simulator: Simulator, do
             id="two-accounts-own-the-domain",
         ),
         pytest.param([("TXT", f"_dmarc.{DOMAIN}", "v=DMARC1; p=reject; adkim=s")], id="strict-dkim"),
+        pytest.param([("TXT", f"_dmarc.{DOMAIN}", '"v=DMARC1\\009;\\009p=none"')], id="tabs-in-dmarc"),
+        pytest.param([("TXT", f"_dmarc.{DOMAIN}", "v = DMARC1 ; p = none")], id="spaces-in-dmarc"),
         pytest.param(
             [("CNAME", cname(KEYS[0]), f"{KEYS[0].upper()}.DKIM.AmazonSES.com")], id="cname-in-capitals"
         ),
@@ -150,7 +152,8 @@ def test_a_server_that_errs_leaves_all_unknown_in_time(
     findings = check(simulator, within_seconds=1.0).values()
     assert time.monotonic() - began < 2.0
     assert {(finding.verdict, finding.mistake) for finding in findings} == {(UNKNOWN, Mistake.NO_ANSWER)}
-    assert all(words in finding.advice and simulator.dns in finding.advice for finding in findings)
+    assert all(words in finding.advice for finding in findings)
+    assert not any("127.0.0.1" in finding.advice for finding in findings)  # what strangers see, too
 
 
 def test_all_records_of_a_domain_with_a_silent_server_take_less_than_10_seconds(simulator: Simulator) -> None:

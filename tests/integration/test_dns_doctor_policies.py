@@ -18,6 +18,7 @@ from tests.dns_zones import (
     naming,
     quoted,
     spf,
+    wanted,
 )
 from tests.simulators import Simulator
 
@@ -74,18 +75,100 @@ SPF_RECORDS = [
     ),
     Broken(
         *("spf-with-void-look-ups", "spf", DIFFERENT, Mistake.SPF_VOID_LOOKUPS),
-        "do not exist,gone1.acme-mail.io",
-        put=[spf(f"v=spf1 a:gone1.{DOMAIN} a:gone2.{DOMAIN} a:gone3.{DOMAIN} include:amazonses.com ~all")],
-        better=SPF,
+        f"do not exist (old1.{DOMAIN}\\, old2.{DOMAIN}\\, old3.{DOMAIN}),take out those where nobody sends",
+        put=[
+            spf(
+                f"v=spf1 a:ok.{DOMAIN} mx a:six.{DOMAIN} a:old1.{DOMAIN} a:old2.{DOMAIN} a:old3.{DOMAIN} "
+                "include:amazonses.com -all"
+            ),
+            ("A", f"ok.{DOMAIN}", "192.0.2.1"),
+            ("AAAA", f"six.{DOMAIN}", "2001:db8::1"),
+            ("MX", DOMAIN, f"10 gone.{DOMAIN}"),  # costs its sender nothing: RFC 7208 section 4.6.4
+        ],
+    ),
+    Broken(
+        *("spf-with-void-look-ups-in-an-include", "spf", DIFFERENT, Mistake.SPF_VOID_LOOKUPS),
+        f"do not exist (old1.{DOMAIN}\\, nomail.{DOMAIN}\\, old2.{DOMAIN})",
+        put=[
+            spf(f"v=spf1 a:old1.{DOMAIN} include:spf.{DOMAIN} include:amazonses.com -all"),
+            ("TXT", f"spf.{DOMAIN}", f"v=spf1 mx:nomail.{DOMAIN} a:old2.{DOMAIN} -all"),
+            ("A", f"nomail.{DOMAIN}", "192.0.2.1"),
+        ],
     ),
     Broken(
         *("spf-that-includes-itself", "spf", DIFFERENT, Mistake.SPF_LOOP),
-        f"includes itself,spf.{DOMAIN}",
+        f"includes itself,(spf.{DOMAIN}),keep the other senders",
         put=[
             spf(f"v=spf1 include:spf.{DOMAIN} include:amazonses.com ~all"),
-            ("TXT", f"spf.{DOMAIN}", f"v=spf1 include:{DOMAIN} ~all"),
+            ("TXT", f"spf.{DOMAIN}", f"v=spf1 ip4:192.0.2.1 include:{DOMAIN} ~all"),
         ],
+    ),
+    Broken(
+        *("spf-that-redirects-to-itself-by-a-macro", "spf", DIFFERENT, Mistake.SPF_LOOP),
+        f"includes itself,({DOMAIN})",
+        put=[spf("v=spf1 ip4:192.0.2.1 redirect=%{d}")],
+        better="v=spf1 ip4:192.0.2.1 include:amazonses.com ~all",
+    ),
+    Broken(
+        *("spf-handed-over-by-a-macro", "spf", DIFFERENT, Mistake.SPF_REDIRECT_MACRO),
+        "hands over to %{o}._spf.globex-post.net,another for each message",
+        put=[spf("v=spf1 ip4:192.0.2.1 redirect=%{o}._spf.globex-post.net")],
+        better="v=spf1 ip4:192.0.2.1 include:amazonses.com redirect=%{o}._spf.globex-post.net",
+    ),
+    Broken(
+        *("spf-open-by-an-include", "spf", FOUND, Mistake.SPF_OPEN_INCLUDE),
+        "Works,open.globex-post.net,everybody",
+        put=[
+            spf("v=spf1 include:amazonses.com include:open.globex-post.net -all"),
+            ("TXT", "open.globex-post.net", "v=spf1 +all"),
+        ],
+    ),
+    Broken(
+        *("spf-open-by-a-redirect", "spf", FOUND, Mistake.SPF_OPEN_INCLUDE),
+        "Works,open.globex-post.net,everybody",
+        put=[
+            spf("v=spf1 include:amazonses.com redirect=open.globex-post.net"),
+            ("TXT", "open.globex-post.net", "v=spf1 all"),
+        ],
+    ),
+    Broken(
+        *("spf-with-a-no-break-space", "spf", DIFFERENT, Mistake.ODD_SPACE),
+        f"a no-break space,plain spaces: {SPF}",
+        put=[spf('"v=spf1 include:amazonses.com\\194\\160~all"')],
         better=SPF,
+    ),
+    Broken(
+        *("spf-with-tabs-and-without-ses", "spf", DIFFERENT, Mistake.ODD_SPACE),
+        "a tab,plain spaces: v=spf1 ip4:192.0.2.1 include:amazonses.com -all",
+        put=[spf('"v=spf1\\009ip4:192.0.2.1 -all"')],
+        better="v=spf1 ip4:192.0.2.1 include:amazonses.com -all",
+    ),
+    Broken(
+        *("spf-with-a-line-break-at-its-end", "spf", DIFFERENT, Mistake.ODD_SPACE),
+        "a line break,\\010",
+        put=[spf('"v=spf1 include:amazonses.com ~all\\010"')],
+        better=SPF,
+    ),
+    Broken(
+        *("spf-whose-include-has-a-tab", "spf", DIFFERENT, Mistake.SPF_INCLUDE),
+        "spf.globex-post.net,no usable SPF record",
+        put=[
+            spf("v=spf1 include:amazonses.com include:spf.globex-post.net ~all"),
+            ("TXT", "spf.globex-post.net", '"v=spf1 ip4:192.0.2.1\\009-all"'),
+        ],
+    ),
+    Broken(
+        *("two-spf-records-of-which-no-one-can-be-made", "spf", DIFFERENT, Mistake.TWO_SPF),
+        "2 SPF records,in one record,include:amazonses.com alone would shut out whoever else sends",
+        put=[spf("v=spf1 include:nobody.globex-post.net -all"), spf(SPF)],
+    ),
+    Broken(
+        *("spf-of-a-wildcard-that-others-need", "spf", MISSING, Mistake.WILDCARD),
+        "wildcard,v=spf1 ip4:192.0.2.1 include:amazonses.com -all,needs a record of its own",
+        put=[("TXT", f"*.{DOMAIN}", "v=spf1 ip4:192.0.2.1 -all"), ("A", DOMAIN, "192.0.2.1")],
+        without=list(wanted()),
+        domain=NEWS,
+        better="v=spf1 ip4:192.0.2.1 include:amazonses.com -all",
     ),
     Broken(
         *("spf-that-redirects-to-itself", "spf", DIFFERENT, Mistake.SPF_LOOP),
@@ -145,7 +228,7 @@ SPF_RECORDS = [
     ),
     Broken(
         *("cname-at-the-domain-itself", "spf", DIFFERENT, Mistake.CNAME_IN_THE_WAY),
-        f"{NEWS} is a CNAME to shop.globex-post.net,remove it",
+        f"{NEWS} is a CNAME to shop.globex-post.net,keep the CNAME if a website,not needed when",
         put=[("CNAME", NEWS, "shop.globex-post.net"), ("A", "shop.globex-post.net", "192.0.2.1")],
         without=["spf"],
         domain=NEWS,
@@ -196,6 +279,24 @@ DMARC = [
         put=[("TXT", f"_dmarc.{DOMAIN}", "DMARC1; p=none")],
     ),
     Broken(
+        *("dmarc-with-a-no-break-space", "dmarc", DIFFERENT, Mistake.ODD_SPACE),
+        "a no-break space,plain spaces: v=DMARC1; p=none",
+        put=[("TXT", f"_dmarc.{DOMAIN}", '"v=DMARC1;\\194\\160p=none"')],
+        better="v=DMARC1; p=none",
+    ),
+    Broken(
+        *("dmarc-with-a-no-break-space-behind-its-version", "dmarc", DIFFERENT, Mistake.ODD_SPACE),
+        "a no-break space",
+        put=[("TXT", f"_dmarc.{DOMAIN}", '"v=DMARC1\\194\\160; p=none"')],
+        better="v=DMARC1 ; p=none",
+    ),
+    Broken(
+        *("dmarc-with-a-line-break", "dmarc", DIFFERENT, Mistake.ODD_SPACE),
+        "a line break",
+        put=[("TXT", f"_dmarc.{DOMAIN}", '"v=DMARC1; p=none;\\013\\010"')],
+        better="v=DMARC1; p=none;",
+    ),
+    Broken(
         *("dmarc-in-quotes", "dmarc", DIFFERENT, Mistake.QUOTES),
         "without any: v=DMARC1; p=none",
         put=[("TXT", f"_dmarc.{DOMAIN}", quoted("v=DMARC1; p=none"))],
@@ -227,7 +328,7 @@ DMARC = [
     ),
     Broken(
         *("dmarc-cname-in-the-way", "dmarc", DIFFERENT, Mistake.CNAME_IN_THE_WAY),
-        f"_dmarc.{DOMAIN} is a CNAME to empty.globex-post.net,remove it",
+        f"_dmarc.{DOMAIN} is a CNAME to empty.globex-post.net,no DMARC record there now,Ask them",
         put=[
             ("CNAME", f"_dmarc.{DOMAIN}", "empty.globex-post.net"),
             ("TXT", "empty.globex-post.net", "no policy here"),
@@ -264,7 +365,7 @@ DMARC = [
     ),
     Broken(
         *("dmarc-strict-before-dkim", "dmarc", FOUND, Mistake.DMARC_BEFORE_DKIM),
-        "policy is quarantine,DKIM records first,p=none",
+        "policy is quarantine,DKIM records first.",
         put=[("TXT", f"_dmarc.{DOMAIN}", "v=DMARC1; p=quarantine")],
         without=["dkim2"],
     ),

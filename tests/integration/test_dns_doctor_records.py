@@ -126,8 +126,42 @@ OWNED = [
 MAIL_FROM = [
     Broken(
         *("two-mx-records", "mx", DIFFERENT, Mistake.TWO_MX),
-        f"2 MX records,exactly one,remove 20 mail.{DOMAIN}",
+        "2 MX records,exactly one,remove 10 feedback-smtp.eu-west-1.amazonses.com",
+        put=[
+            ("MX", f"bounce.{DOMAIN}", f"10 {HOST}"),
+            ("MX", f"bounce.{DOMAIN}", "10 feedback-smtp.eu-west-1.amazonses.com"),
+        ],
+    ),
+    Broken(
+        *("mx-once-more-with-the-zone-appended", "mx", DIFFERENT, Mistake.TWO_MX),
+        f"2 MX records,remove 10 {HOST}.{DOMAIN}",
+        put=[("MX", f"bounce.{DOMAIN}", f"10 {HOST}"), ("MX", f"bounce.{DOMAIN}", f"10 {HOST}.{DOMAIN}")],
+    ),
+    Broken(
+        *("mx-beside-a-mail-server", "mx", DIFFERENT, Mistake.MX_SHARED),
+        f"20 mail.{DOMAIN} is in the way,choose another MAIL FROM domain,if nothing receives mail at bounce.",
         put=[("MX", f"bounce.{DOMAIN}", f"10 {HOST}"), ("MX", f"bounce.{DOMAIN}", f"20 mail.{DOMAIN}")],
+    ),
+    Broken(
+        *("mx-to-two-mail-servers", "mx", DIFFERENT, Mistake.MX_OTHER_HOST),
+        f"10 mail.{DOMAIN}\\, 20 mail.{DOMAIN},choose another MAIL FROM domain,if nothing receives mail",
+        put=[
+            ("MX", f"bounce.{DOMAIN}", f"10 mail.{DOMAIN}"),
+            ("MX", f"bounce.{DOMAIN}", f"20 mail.{DOMAIN}"),
+        ],
+    ),
+    Broken(
+        *("mx-of-two-other-regions", "mx", DIFFERENT, Mistake.MX_OTHER_REGION),
+        f"eu-west-1,change,10 {HOST}",
+        put=[
+            ("MX", f"bounce.{DOMAIN}", "10 feedback-smtp.eu-west-1.amazonses.com"),
+            ("MX", f"bounce.{DOMAIN}", "10 feedback-smtp.us-east-1.amazonses.com"),
+        ],
+    ),
+    Broken(
+        *("mx-that-wants-no-mail", "mx", DIFFERENT, Mistake.OTHER_VALUE),
+        f"holds 0 .,change it to 10 {HOST}",
+        put=[("MX", f"bounce.{DOMAIN}", "0 .")],
     ),
     Broken(
         *("mx-of-another-region", "mx", DIFFERENT, Mistake.MX_OTHER_REGION),
@@ -164,7 +198,7 @@ MAIL_FROM = [
     ),
     Broken(
         *("mail-from-cname-in-the-way", "mx", DIFFERENT, Mistake.CNAME_IN_THE_WAY),
-        f"bounce.{DOMAIN} is a CNAME to shop.globex-post.net",
+        f"bounce.{DOMAIN} is a CNAME to shop.globex-post.net,choose another MAIL FROM domain",
         put=[
             ("CNAME", f"bounce.{DOMAIN}", "shop.globex-post.net"),
             ("A", "shop.globex-post.net", "192.0.2.1"),

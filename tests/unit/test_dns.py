@@ -15,8 +15,9 @@ import dns.rrset
 import pytest
 
 from core.dns import DnsRecord, Finding, Mistake, Resolver, Verdict, diagnose, not_checked
+from core.dns.addresses import is_public
 from core.dns.advice import ADVICE
-from core.dns.look import Look, is_public
+from core.dns.look import Look
 from core.dns.resolver import registrable
 from core.dns.wire import Server
 from core.errors import ConfigurationError
@@ -94,7 +95,7 @@ def test_servers_that_disagree_are_named_and_the_record_is_not_there_yet() -> No
     with server(holding(ZONE)) as new_one, server(holding(old)) as old_one:
         [finding] = diagnose(DOMAIN, [SPF], Resolver(f"{new_one},{old_one}"))
     assert (finding.verdict, finding.mistake) == (Verdict.MISSING, Mistake.SERVERS_DISAGREE)
-    assert f"{new_one} has the record, {old_one} has site-verification=1" in finding.advice
+    assert "DNS server 1 has the record, DNS server 2 has site-verification=1" in finding.advice
     assert finding.others == ("site-verification=1",)
 
 
