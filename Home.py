@@ -62,18 +62,20 @@ def main() -> None:
 
 
 def _menu(signed_in: SignedIn | None) -> dict[str, list[object]]:
+    """What one may not open is hidden, not left out: its address says so instead of "Page not found"."""
     sections: defaultdict[str, list[object]] = defaultdict(list)
     for listed in PAGES:
-        if signed_in is None or signed_in.actor.may(listed.action):
-            sections[listed.section].append(
-                st.Page(
-                    f"pages/{listed.path}.py",
-                    title=listed.title,
-                    icon=f":material/{listed.icon}:",
-                    url_path=listed.path.split("/")[1],
-                    default=listed is PAGES[0],
-                )
+        may_open = signed_in is None or signed_in.actor.may(listed.action)
+        sections[listed.section if may_open else PAGES[0].section].append(
+            st.Page(
+                f"pages/{listed.path}.py",
+                title=listed.title,
+                icon=f":material/{listed.icon}:",
+                url_path=listed.path.split("/")[1],
+                default=listed is PAGES[0],
+                visibility="visible" if may_open else "hidden",
             )
+        )
     return dict(sections)
 
 

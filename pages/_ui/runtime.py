@@ -57,7 +57,8 @@ def begin(title: str, action: Action, *, icon: str | None = None) -> tuple[App, 
     app = get_app()
     actor = _require(app).actor
     if not actor.may(action):
-        st.error(f"Your role ({actor.role.replace('_', ' ')}) may not {action}. Ask an administrator.")
+        role = actor.role.replace("_", " ")
+        st.error(f"Your role ({role}) may not open this page. Ask an administrator.", icon=":material/lock:")
         st.stop()
     session.begin(app, actor)
     layout.style()
