@@ -27,6 +27,7 @@ from core.db.models import User
 from core.errors import Conflict, InputError, NotFound
 from core.users import SignedIn
 from pages._ui import session
+from pages._ui.actions import flash
 from pages._ui.format import escape
 
 MARK = Path(__file__).parents[2] / "static" / "icon.png"
@@ -74,7 +75,7 @@ def change_password_form(app: App, signed_in: SignedIn) -> None:
     except (InputError, Conflict) as e:
         st.error(escape(str(e)))
         return
-    st.session_state["flash"] = "Your password is changed; other sessions have ended."
+    flash("Your password is changed; other sessions have ended.")
     st.rerun()
 
 
