@@ -13,7 +13,7 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import Account
 from pages._ui import format
-from pages._ui.actions import ask, asked, confirm
+from pages._ui.actions import ask, asked, confirm, report
 
 REQUEST = "request production access"
 MAIL_TYPES = {
@@ -90,7 +90,9 @@ def _form(app: App, actor: Actor, account: Account) -> None:
     with form, st.form("accounts.request", border=False):
         typed = _fields(account.access_request)
         if st.form_submit_button("Request production access", type="primary", key="accounts.request.save"):
-            ask(REQUEST, account.id)
+            with report(rerun=False):
+                accounts.checked_request(**typed)
+                ask(REQUEST, account.id)
     if asked(REQUEST) == account.id:
         confirm(
             "Send the request to AWS?",
