@@ -161,10 +161,14 @@ def resolving(zone: Zone, asked: list[str]) -> Reply:
 
 @contextmanager
 def looking(
-    own: Reply, world: Zone, may_ask: Callable[[str], bool] = lambda _: True, seconds: float = 1.0
+    own: Reply,
+    world: Zone,
+    may_ask: Callable[[str], bool] = lambda _: True,
+    seconds: float = 1.0,
+    resolver_as: Callable[[Reply], Reply] = lambda reply: reply,
 ) -> Iterator[Look]:
     """A look at acme-mail.io through a resolver that knows `world`, with `own` as the zone's server."""
-    with server(own) as authority, server(resolving(world, [])) as resolver:
+    with server(own) as authority, server(resolver_as(resolving(world, []))) as resolver:
         at, own_port = Server("127.0.0.1", _port(resolver)), _port(authority)
         with Look(DOMAIN, [at], fixed=False, seconds=seconds, may_ask=may_ask, port=own_port) as look:
             look.find_zone(DOMAIN)
@@ -193,10 +197,53 @@ def test_a_domain_cannot_send_us_to_an_address_that_is_not_public() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "224.0.0.1", "::1", "fd00::1"]
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "224.0.0.1", "192.0.0.9", "0.0.0.0"),
+        *("::1", "::", "fd00::1", "fe80::1", "fec0::1", "ff0e::1", "5f00::1", "2001:db8::1", "3fff::1"),
+        # with 127.0.0.1, 10.1.2.3 or 169.254.169.254 inside
+        *("::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::a01:203", "64:ff9b:1::a9fe:a9fe", "2002:a01:203::1"),
+        *("2001:0:a01:203::1", "::ffff:8.8.8.8", "64:ff9b::808:808"),
+    ],
 )
 def test_addresses_of_our_own_networks_are_not_public(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "205.251.192.1", "2600:9000:5300:100::1", "2a06:98c1:50::1"])
+def test_addresses_of_everybodys_networks_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+def only_unchecked(answer: Reply) -> Reply:
+    """Of a resolver that checks DNSSEC signatures, where they are broken."""
+    return lambda query: answer(query) if query.flags & dns.flags.CD else failing(query)
+
+
+def test_broken_dnssec_does_not_hide_the_zones_own_servers() -> None:
+    with looking(holding(ZONE), {}, resolver_as=only_unchecked) as look:
+        assert "v=spf1 include:amazonses.com ~all" in look.ask(DOMAIN, "TXT").values
+        told = look.ask_resolvers(DOMAIN, "TXT")
+    assert told.failed
+    assert "DNSSEC" in str(told.error)
+    assert "127.0.0.1" not in str(told.error)
+
+
+@pytest.mark.parametrize("reply", [failing, silent])
+def test_a_resolver_that_fails_is_not_called_the_domains_server_nor_shown(reply: Reply) -> None:
+    with server(reply) as resolver:
+        at = [Server("127.0.0.1", _port(resolver))]
+        with Look(DOMAIN, at, fixed=False, seconds=0.5) as look:
+            look.find_zone(DOMAIN)
+            error = str(look.ask(DOMAIN, "TXT").error)
+    assert "127.0.0.1" not in error
+    assert "name servers" not in error
+    assert "resolver" in error
+
+
+def test_servers_are_called_by_their_names() -> None:
+    with looking(failing, {}) as look:
+        assert "ns1.globex-post.net: SERVFAIL" in str(look.ask(DOMAIN, "TXT").error)
 
 
 def test_a_zone_delegated_further_is_followed() -> None:
