@@ -21,10 +21,12 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import Identity, Tenant, TenantResource
 from core.db.states import ResourceState, VerificationStatus
-from core.errors import NotFound, ProviderError
+from core.errors import Conflict, NotFound, ProviderError
+from core.identities import at_ses
 from core.identities.breaks import Standing, follow
 from core.identities.checks import note
-from core.identities.rows import lock_identity
+from core.identities.removal import undo_if_removed
+from core.identities.rows import lock_identity, refuse_unneeded
 from core.providers.base import IdentityState
 from core.tenants import DONE, Found, Place, Seen, Thing, different, missing
 
@@ -64,8 +66,8 @@ def repair(app: App, actor: Actor, tenant_id: int) -> list[TenantResource]:
     place = tenants.place_of(app, tenant_id)
     seen = _look(place)
     found = {each.key: each.found for each in seen}
-    tenants.make(app, tenant_id, found)
-    tenants.complete(app, tenant_id, "repair tenant", by=actor)
+    mended = tenants.make(app, tenant_id, found)
+    tenants.complete(app, tenant_id, "repair tenant", by=actor, mended=mended)
     failed = _mend_identities(app, actor, tenants.place_of(app, tenant_id), found)
     if all(each.state == ResourceState.DONE for each in found.values()):
         return _keep(app, place, seen)
@@ -226,12 +228,13 @@ def _mend_identities(app: App, actor: Actor, place: Place, found: Mapping[str, F
         identities = _live(session, place.tenant.id)
     failed: dict[str, str] = {}
     for identity in identities:
-        wrong = [key for key in _keys(identity.name) if found.get(key, DONE).state != ResourceState.DONE]
+        states = {key: found.get(key, DONE).state for key in _keys(identity.name)}
+        wrong = {key: state for key, state in states.items() if state != ResourceState.DONE}
         if not wrong:
             continue
         try:
             _mend(app, actor, place, identity, wrong)
-        except ProviderError as e:
+        except (Conflict, ProviderError) as e:
             failed |= dict.fromkeys(wrong, str(e))
     return failed
 
@@ -245,13 +248,11 @@ def _keys(name: str) -> tuple[str, str, str, str]:
     )
 
 
-def _mend(app: App, actor: Actor, place: Place, identity: Identity, wrong: Collection[str]) -> None:
-    itself, association, default, mail_from = _keys(identity.name)
-    email, state, wanted = place.email, None, identity.mail_from_domain
-    if itself in wrong or default in wrong:
-        state = email.create_identity(identity.name, place.configuration_set)
-    if association in wrong:
-        email.associate(place.tenant.slug, email.identity_arn(identity.name))
+def _mend(
+    app: App, actor: Actor, place: Place, identity: Identity, wrong: Mapping[str, ResourceState]
+) -> None:
+    mail_from = _keys(identity.name)[-1]
+    email, state, wanted = place.email, _made(app, place, identity, wrong), identity.mail_from_domain
     if wanted and (mail_from in wrong or (state and state.mail_from_domain != wanted)):
         email.set_mail_from(identity.name, wanted)
         if state:
@@ -261,6 +262,26 @@ def _mend(app: App, actor: Actor, place: Place, identity: Identity, wrong: Colle
         _keep_identity(app, actor, identity, state, wrong)
     except NotFound:
         logger.info("identity %s was removed while it was mended", identity.name)
+        undo_if_removed(app, place.tenant, place.account.region, identity)
+
+
+def _made(
+    app: App, place: Place, identity: Identity, wrong: Mapping[str, ResourceState]
+) -> IdentityState | None:
+    """None where nothing was wrong with the identity itself. What SES has for somebody else is left alone."""
+    itself, association, default, _ = _keys(identity.name)
+    tenant, region = place.tenant, place.account.region
+    is_begun = identity.verification_status != VerificationStatus.NOT_STARTED
+    if not is_begun:
+        with app.db.read() as session:
+            refuse_unneeded(session, identity)
+    if not is_begun or wrong.get(itself) == ResourceState.MISSING:
+        return at_ses.create(app, tenant, region, identity.name)[0]
+    if itself in wrong or default in wrong:
+        return at_ses.joined(app, tenant, region, identity.name)
+    if association in wrong:
+        place.email.associate(tenant.slug, place.email.identity_arn(identity.name))
+    return None
 
 
 def _keep_identity(

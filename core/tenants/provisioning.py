@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from core import accounts, audit
@@ -31,7 +31,7 @@ def create(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC
     tenant, is_new = _reserve(app, account, slug, name, timezone)
     found = {} if is_new else {seen.key: seen.found for seen in inspect(app, tenant.id)}
     make(app, tenant.id, found)
-    return complete(app, tenant.id, "create tenant", by=actor, once=True)
+    return complete(app, tenant.id, "create tenant", by=actor)
 
 
 def check_new(app: App, actor: Actor, *, slug: str, name: str, timezone: str = "UTC") -> None:
@@ -47,8 +47,8 @@ def repair(app: App, actor: Actor, tenant_id: int) -> Tenant:
     """What is missing or different in SES, SNS, SQS or EventBridge is made or mended, what is there stays.
     The tenant's identities are `drift.repair`'s."""
     actor.must(Action.REPAIR_TENANT, tenant_id)
-    make(app, tenant_id, {seen.key: seen.found for seen in inspect(app, tenant_id)})
-    return complete(app, tenant_id, "repair tenant", by=actor)
+    made = make(app, tenant_id, {seen.key: seen.found for seen in inspect(app, tenant_id)})
+    return complete(app, tenant_id, "repair tenant", by=actor, mended=made)
 
 
 def inspect(app: App, tenant_id: int) -> list[Seen]:
@@ -56,27 +56,30 @@ def inspect(app: App, tenant_id: int) -> list[Seen]:
     return look_at(things_of(place_of(app, tenant_id)))
 
 
-def make(app: App, tenant_id: int, found: Mapping[str, Found]) -> None:
-    """Make or mend, in order, what is not done; a step that is not in `found` was never tried. The first that
-    is refused ends it with ProviderError."""
+def make(app: App, tenant_id: int, found: Mapping[str, Found]) -> list[str]:
+    """Make or mend, in order, what is not done, and say what it was; a step that is not in `found` was never
+    tried. The first that is refused ends it with ProviderError."""
     place = place_of(app, tenant_id)
     with app.db.begin() as session:
         for position, step in enumerate(PLAN):
             seen = Seen(step.key, step.name(place), found.get(step.key, NOT_TRIED))
             resources.keep(session, tenant_id, position, seen, app.now())
-    for position, step in enumerate(PLAN):
-        if found.get(step.key, NOT_TRIED).state != ResourceState.DONE:
-            _make_step(app, tenant_id, position, step)
+    wanting = [step for step in PLAN if found.get(step.key, NOT_TRIED).state != ResourceState.DONE]
+    for step in wanting:
+        _make_step(app, tenant_id, PLAN.index(step), step)
+    return [step.key for step in wanting]
 
 
-def complete(app: App, tenant_id: int, action: str, *, by: Actor, once: bool = False) -> Tenant:
-    """Everything is made: mail may be sent from now on. `once`: of two who did it the first is recorded."""
+def complete(app: App, tenant_id: int, action: str, *, by: Actor, mended: Sequence[str] = ()) -> Tenant:
+    """Everything is made: mail may be sent from now on. Recorded for whoever completed it first, and whenever
+    something of a complete one was mended."""
     with app.db.begin() as session:
         tenant = lock_tenant(session, tenant_id)
-        if once and tenant.provisioned_at is not None:
+        if tenant.provisioned_at is not None and not mended:
             return tenant
         tenant.provisioned_at = tenant.provisioned_at or app.now()
-        audit.record(session, by, action, tenant.slug, at=app.now(), tenant_id=tenant_id)
+        detail = {"mended": list(mended)} if mended else {}
+        audit.record(session, by, action, tenant.slug, at=app.now(), tenant_id=tenant_id, **detail)
     return tenant
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from core import drift, senders, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Alert, TenantResource
+from core.db.models import Alert, AuditEntry, TenantResource
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
 from core.reports import overview
 from tests.conftest import Cast
@@ -124,6 +124,23 @@ def test_what_heals_by_itself_is_noticed(app: App, cast: Cast, alice: Actor) -> 
     lose_destination(app, "acme")
     drift.check(app, alice, cast.acme.id)
     assert [alert.cleared_at is None for alert in alerts(app)] == [False, True]
+
+
+@on_sqlite
+def test_what_is_whole_is_repaired_without_a_trace_and_what_was_mended_is_named(
+    app: App, cast: Cast, alice: Actor
+) -> None:
+    def repairs() -> list[dict[str, object]]:
+        query = select(AuditEntry.detail).where(AuditEntry.action == "repair tenant")
+        with app.db.read() as session:
+            return list(session.scalars(query.where(AuditEntry.tenant_id == cast.acme.id)))
+
+    drift.repair(app, alice, cast.acme.id)
+    assert repairs() == []
+    lose_destination(app, "acme")
+    drift.repair(app, alice, cast.acme.id)
+    drift.repair(app, alice, cast.acme.id)
+    assert repairs() == [{"mended": ["event destination"]}]
 
 
 @on_sqlite
