@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import dns.exception
 import dns.name
 
 from core.dns import Finding, Kind, Mistake, Verdict
@@ -16,8 +18,7 @@ TTL_SECONDS = 300  # short, so that a mistake is soon forgotten
 STRING_BYTES = 255  # of one string of a TXT record (RFC 1035 section 3.3)
 CONTEXT = "for sending mail through Amazon SES"
 WAITING = (Mistake.SERVERS_DISAGREE, Mistake.RESOLVERS_FAIL)  # published already
-# The values found are of no use to anybody else, so publishing means replacing them.
-REPLACED = (Mistake.TWO_MX, Mistake.MX_OTHER_REGION, Mistake.MX_PRIORITY, Mistake.ZONE_APPENDED)
+LEAST_KEPT, MOST_KEPT = 60, 86_400  # seconds of what is there already that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,20 @@ class Entry:
         return _line(record.name, record.type, self.value)
 
 
-def bind(domain: str, findings: Sequence[Finding]) -> str:
+def bind(domain: str, findings: Sequence[Finding], checked_at: datetime | None = None) -> str:
     """Lines to append to the zone's file, or to import: both only add. What must be changed is a remark,
     because a second SPF record undoes the first and a second CNAME keeps a zone from loading."""
-    return _zone_file(f"; Records of {domain} {CONTEXT}.", findings, tags={})
+    return _zone_file(f"; {_asked(checked_at)}Records of {domain} {CONTEXT}.", findings, tags={})
 
 
-def cloudflare(domain: str, findings: Sequence[Finding]) -> str:
+def cloudflare(domain: str, findings: Sequence[Finding], checked_at: datetime | None = None) -> str:
     """For Import and Export, with the tag of its own exports that keeps the proxy off."""
-    head = f"; Records of {domain} {CONTEXT}. Import them as DNS only, without the proxy."
+    records = f"Records of {domain} {CONTEXT}. Import them as DNS only, without the proxy."
+    head = f"; {_asked(checked_at)}{records}"
     return _zone_file(head, findings, tags={"CNAME": " ; cf_tags=cf-proxied:false"})
 
 
-def route53(domain: str, findings: Sequence[Finding]) -> str:
+def route53(domain: str, findings: Sequence[Finding], checked_at: datetime | None = None) -> str:
     """A ChangeBatch of ChangeResourceRecordSets. UPSERT replaces all values of a name and type, so it is used
     only where all are known; CREATE fails where anything is there."""
     changes: dict[tuple[str, str], dict[str, Any]] = {}
@@ -56,7 +58,7 @@ def route53(domain: str, findings: Sequence[Finding]) -> str:
         record = entry.finding.record
         name = _absolute(record.name)
         values = [entry.value, *(entry.others or ())]
-        known = changes.setdefault((name, record.type), _change(name, record.type))
+        known = changes.setdefault((name, record.type), _change(name, record.type, _ttl(entry.finding)))
         held = known["ResourceRecordSet"]["ResourceRecords"]
         held += [{"Value": text} for value in values if (text := _amazon(record.type, value))]
         if entry.others is not None and (entry.old or entry.others):
@@ -64,8 +66,20 @@ def route53(domain: str, findings: Sequence[Finding]) -> str:
     for change in changes.values():
         rrset = change["ResourceRecordSet"]
         rrset["ResourceRecords"] = list({each["Value"]: each for each in rrset["ResourceRecords"]}.values())
-    batch = {"Comment": f"Records of {domain} {CONTEXT}"[:256], "Changes": list(changes.values())}
+    comment = f"{_asked(checked_at)}Records of {domain} {CONTEXT}"[:256]
+    batch = {"Comment": comment, "Changes": list(changes.values())}
     return json.dumps(batch, indent=2) + "\n"
+
+
+def _asked(checked_at: datetime | None) -> str:
+    """Of what was there then: a file may be used much later."""
+    return f"As of {checked_at.day} {checked_at:%b %Y, %H:%M} UTC. " if checked_at else ""
+
+
+def _ttl(finding: Finding) -> int:
+    """That of the values which are there, where it is known."""
+    known = finding.ttl_seconds
+    return min(max(known, LEAST_KEPT), MOST_KEPT) if known else TTL_SECONDS
 
 
 def _zone_file(head: str, findings: Sequence[Finding], tags: Mapping[str, str]) -> str:
@@ -84,40 +98,40 @@ def _zone_file(head: str, findings: Sequence[Finding], tags: Mapping[str, str]) 
 
 
 def _entries(findings: Sequence[Finding]) -> list[Entry]:
-    open_ones = [
-        each for each in findings if each.verdict is not Verdict.FOUND and each.mistake not in WAITING
-    ]
-    return [_entry(each) for each in open_ones if not _needs_a_person(each)]
+    entries = []
+    for finding in _open(findings):
+        value = finding.to_publish
+        if value is not None:
+            entries.append(_entry(finding, value))
+    return entries
 
 
-def _entry(finding: Finding) -> Entry:
-    value = finding.better or finding.record.value
+def _open(findings: Sequence[Finding]) -> list[Finding]:
+    return [each for each in findings if each.verdict is not Verdict.FOUND and each.mistake not in WAITING]
+
+
+def _entry(finding: Finding, value: str) -> Entry:
     if finding.verdict is Verdict.UNKNOWN:
         return Entry(finding, value, (), None)
-    others = None if any("\ufffd" in each for each in finding.others) else finding.others
     if finding.verdict is Verdict.MISSING:  # what was found is elsewhere, or a wildcard's
-        return Entry(finding, value, (), others)
+        return Entry(finding, value, (), _known(finding, finding.others))
     if finding.record.kind is Kind.OWNERSHIP and finding.mistake != Mistake.QUOTES:
-        return Entry(
-            finding, value, (), (*finding.found, *finding.others)
-        )  # of another account of its owner's
-    if finding.record.type == "MX" and finding.mistake not in REPLACED:
-        return Entry(finding, value, finding.found, None)
-    return Entry(finding, value, finding.found, others)
+        tokens = (*finding.found, *finding.others)  # of other accounts of its owner's
+        return Entry(finding, value, (), _known(finding, tokens))
+    return Entry(finding, value, finding.found, _known(finding, finding.others))
 
 
-def _needs_a_person(finding: Finding) -> bool:
-    """What is there can be corrected only by somebody who knows what it is for."""
-    if finding.verdict is not Verdict.DIFFERENT or finding.better is not None:
-        return False
-    return finding.record.kind in (Kind.SPF, Kind.DMARC) or finding.mistake == Mistake.CNAME_IN_THE_WAY
+def _known(finding: Finding, values: tuple[str, ...]) -> tuple[str, ...] | None:
+    """None where they cannot be written again as they are."""
+    return values if finding.whole and not any("\ufffd" in each for each in values) else None
 
 
 def _by_hand(findings: Sequence[Finding]) -> list[str]:
-    by_hand = [each for each in findings if each.verdict is not Verdict.FOUND and _needs_a_person(each)]
+    """What is there can be corrected only by somebody who knows what it is for."""
     return [
         f"; By hand, {each.record.type} {each.record.name}: {' '.join(each.advice.split())}"
-        for each in by_hand
+        for each in _open(findings)
+        if each.to_publish is None
     ]
 
 
@@ -134,8 +148,8 @@ def _type_of_old(entry: Entry) -> str:
     return "TXT" if mistake == Mistake.TXT_INSTEAD else entry.finding.record.type
 
 
-def _change(name: str, kind: str) -> dict[str, Any]:
-    rrset = {"Name": name, "Type": kind, "TTL": TTL_SECONDS, "ResourceRecords": []}
+def _change(name: str, kind: str, ttl: int) -> dict[str, Any]:
+    rrset = {"Name": name, "Type": kind, "TTL": ttl, "ResourceRecords": []}
     return {"Action": "CREATE", "ResourceRecordSet": rrset}
 
 
@@ -178,6 +192,10 @@ def _absolute(name: str) -> str:
 
 
 def _label(label: str) -> str:
-    if label.isascii():
-        return label
-    return dns.name.IDNA_2008_UTS_46.encode(label).decode()
+    """What stands there already may be no name that anybody could register: its bytes, then."""
+    if not label.isascii():
+        try:
+            return dns.name.IDNA_2008_UTS_46.encode(label).decode()
+        except (dns.exception.DNSException, UnicodeError):
+            return "".join(f"\\{octet:03d}" for octet in label.encode("utf-8", "replace"))
+    return label

@@ -95,7 +95,9 @@ def _judge_view(case: Case, record: DnsRecord, answer: Answer) -> Finding:
         return finding(record, Verdict.UNKNOWN, (), Mistake.CNAME_LOOP, way=answer.circle)
     if answer.error is not None:
         return unknown(record, answer.error)
-    return JUDGES[record.type](case, record, answer)
+    made = JUDGES[record.type](case, record, answer)
+    stays_a_while = made.verdict is Verdict.DIFFERENT or (made.verdict is Verdict.MISSING and made.others)
+    return replace(made, ttl_seconds=answer.seconds) if stays_a_while else made
 
 
 def _as_resolvers_see(look: Look, findings: Sequence[Finding]) -> list[Finding]:

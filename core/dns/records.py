@@ -128,7 +128,7 @@ class Finding:
     """`advice`: the sentence that helps. A record may be found and still carry one: a warning.
 
     `better`: what to publish instead of the expected value, because something is there that must be kept.
-    `ttl_seconds`: how long resolvers may go on with an old answer. `others`: further values of the same name
+    `ttl_seconds`: how long resolvers may go on with what is there. `others`: further values of the same name
     and type that have nothing to do with the record and must stay. `whole`: `found` and `others` are all
     there is, as it is: nothing was cut, and no sign stands for one that cannot be shown."""
 

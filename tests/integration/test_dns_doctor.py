@@ -122,6 +122,7 @@ def test_other_values_of_a_name_are_kept_in_mind_but_not_a_wildcards(simulator: 
     publish(simulator, [spf("site-verification=1"), spf("v=spf1 -all"), ("TXT", f"*.{DOMAIN}", "anything")])
     findings = check(simulator)
     assert findings["spf"].others == ("site-verification=1",)
+    assert findings["spf"].ttl_seconds == 60
     assert findings["dmarc"].others == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import dns.rdatatype
@@ -150,9 +151,18 @@ def test_a_wrong_cname_is_replaced_and_a_mail_server_of_somebodys_is_not() -> No
     theirs = different(MX, f"10 mail.{DOMAIN}", mistake=Mistake.MX_OTHER_HOST)
     ours = different(MX, "10 feedback-smtp.eu-west-1.amazonses.com", mistake=Mistake.MX_OTHER_REGION)
     assert changes(route53(DOMAIN, [wrong]))[f"{DKIM.name}.", "CNAME"][0] == "UPSERT"
-    assert changes(route53(DOMAIN, [theirs]))[f"{MX.name}.", "MX"][0] == "CREATE"
+    assert changes(route53(DOMAIN, [theirs])) == {}
+    assert f"; By hand, MX {MX.name}: Change it." in remarks(bind(DOMAIN, [theirs]))
     assert changes(route53(DOMAIN, [ours]))[f"{MX.name}.", "MX"][0] == "UPSERT"
     assert in_zone(bind(DOMAIN, [wrong, theirs, ours])) == {}
+
+
+@pytest.mark.parametrize("mistake", [Mistake.TWO_MX, Mistake.MX_SHARED, Mistake.MX_OTHER_HOST])
+def test_a_mail_server_of_somebodys_beside_ses_is_never_taken_out(mistake: Mistake) -> None:
+    finding = different(MX, MX.value, f"20 mail.{DOMAIN}", mistake=mistake)
+    assert finding.to_publish is None
+    assert changes(route53(DOMAIN, [finding])) == {}
+    assert "into:" not in bind(DOMAIN, [finding])
 
 
 def test_what_stands_in_a_cnames_place_is_named_by_its_own_type() -> None:
@@ -163,6 +173,47 @@ def test_what_stands_in_a_cnames_place_is_named_by_its_own_type() -> None:
 def test_the_token_of_another_account_stays_beside_ours() -> None:
     made = changes(route53(DOMAIN, [different(OWNERSHIP, "their=", mistake=Mistake.OTHER_OWNERSHIP)]))
     assert made == {(f"{OWNERSHIP.name}.", "TXT"): ("UPSERT", ['"x+y/z="', '"their="'])}
+
+
+@pytest.mark.parametrize("their", ["their\ufffd=", "their="])
+def test_a_token_that_is_not_known_wholly_is_not_replaced(their: str) -> None:
+    finding = different(OWNERSHIP, their, mistake=Mistake.OTHER_OWNERSHIP, whole="\ufffd" in their)
+    made = changes(route53(DOMAIN, [finding]))
+    assert made == {(f"{OWNERSHIP.name}.", "TXT"): ("CREATE", ['"x+y/z="'])}
+
+
+def test_where_the_other_texts_were_cut_a_change_batch_rather_fails_than_wipes() -> None:
+    better = "v=spf1 mx include:amazonses.com -all"
+    cut = different(SPF, "v=spf1 mx -all", better=better, others=("MS=1",), whole=False)
+    assert changes(route53(DOMAIN, [cut]))[f"{DOMAIN}.", "TXT"] == ("CREATE", [f'"{better}"'])
+
+
+def test_spf_that_is_there_but_could_not_be_read_wholly_is_left_to_its_owner() -> None:
+    unread = Finding(SPF, ("v=spf1 include:slow.example ~all",), Verdict.UNKNOWN, Mistake.NO_ANSWER, "Wait.")
+    assert changes(route53(DOMAIN, [unread])) == {}
+    assert SPF.value not in bind(DOMAIN, [unread])
+
+
+@pytest.mark.parametrize(("known", "kept"), [(3600, 3600), (None, 300), (5, 60), (2**31, 86400)])
+def test_a_change_keeps_the_time_that_the_values_there_have(known: int | None, kept: int) -> None:
+    finding = different(SPF, "v=spf1 -all", better=SPF.value, ttl_seconds=known)
+    [change] = json.loads(route53(DOMAIN, [finding]))["Changes"]
+    assert change["ResourceRecordSet"]["TTL"] == kept
+
+
+@pytest.mark.parametrize("export", [bind, cloudflare, route53])
+def test_an_export_says_when_dns_was_asked(export: Any) -> None:
+    at = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+    assert "4 May 2026, 12:30 UTC" in export(DOMAIN, [missing(SPF)], checked_at=at)
+    batch = json.loads(route53("x" * 63 + ".io", [missing(SPF)], checked_at=at))
+    assert len(batch["Comment"]) <= 256
+
+
+@pytest.mark.parametrize("value", ["ü" * 80, "\u202e.ä b", "a\0.é", "é" * 300])
+def test_a_cname_of_any_letters_breaks_no_export(value: str) -> None:
+    wrong = different(DKIM, value, better=f"{value}.io")
+    for export in (bind, cloudflare, route53):
+        assert export(DOMAIN, [wrong]).isascii()
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=700))
