@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ NO_ANSWER = "Amazon SES could not be asked just now. Nothing is lost: check agai
 
 
 class Export(NamedTuple):
-    write: Callable[[str, Sequence[Finding]], str]
+    write: Callable[[str, Sequence[Finding], datetime | None], str]
     ending: str
     media_type: str
 
@@ -218,7 +219,7 @@ async def download_zone(request: Request) -> Response:
         onboarding.open_page, request.app.state.postyard, request.path_params["token"]
     )
     return Response(
-        export.write(shown.domain, shown.records),
+        export.write(shown.domain, shown.records, shown.checked_at),
         media_type=export.media_type,
         headers={"Content-Disposition": f'attachment; filename="{shown.domain}{export.ending}"'},
     )

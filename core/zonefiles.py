@@ -94,7 +94,11 @@ def _zone_file(head: str, findings: Sequence[Finding], tags: Mapping[str, str]) 
         else:
             lines.append(entry.line + tags.get(entry.finding.record.type, ""))
     lines += _by_hand(findings)
-    return "".join(" ".join(line.split("\n")).replace("\r", " ") + "\n" for line in lines)
+    return "".join(f"{_on_one_line(line)}\n" for line in lines)
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _entries(findings: Sequence[Finding]) -> list[Entry]:

@@ -225,12 +225,12 @@ def _name(record: DnsRecord) -> str:
 
 
 def _value(finding: Finding) -> str:
-    """What to publish: `better` where something is there that must stay. Most forms ask for the priority of
-    an MX on its own."""
-    record = finding.record
-    value = finding.better or record.value
-    if finding.verdict == Verdict.FOUND and not finding.better and value not in finding.found:
+    """What to publish, where that is sure. Most forms ask for the priority of an MX on its own."""
+    record, value = finding.record, finding.to_publish
+    if value is None and finding.verdict == Verdict.FOUND:
         return ""  # another that serves as well, and stands below
+    if value is None:
+        return "<dt>Value</dt><dd>What is there must be kept: follow the advice above.</dd>"
     if finding.better and (len(value) > MAX_COPIED or not is_plain(value)):
         return "<dt>Value</dt><dd>Too long or too strange to be shown: follow the advice above.</dd>"
     if record.kind == Kind.MX and value.count(" ") == 1:
@@ -240,7 +240,7 @@ def _value(finding: Finding) -> str:
             f"<dt>Mail server</dt><dd>{_field(host, 'the mail server')}</dd>"
         )
     remark = ""
-    if finding.better and finding.better != record.value:
+    if value != record.value and finding.verdict != Verdict.MISSING:
         remark = '<p class="quiet">Put it in the place of the value that is there now.</p>'
     elif finding.others and finding.verdict != Verdict.FOUND:
         there = f"{len(finding.others)} other {record.type} {_plural(len(finding.others), 'value')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from pages._ui import session
 class Export(NamedTuple):
     name: str
     label: str
-    write: Callable[[str, Sequence[Finding]], str]
+    write: Callable[[str, Sequence[Finding], datetime | None], str]
     ending: str
     mime: str
     how: str
@@ -65,4 +66,5 @@ def draw_exports(app: App, tenant: Tenant, view: SenderView, findings: Sequence[
 def _written(app: App, token: str | None, tenant_id: int, view: SenderView, export: Export) -> str:
     """Runs when the file is asked for, maybe long after this run: who asks is looked up then."""
     actor = session.actor_of(app, token)
-    return export.write(view.identity.name, senders.findings(app, actor, tenant_id, view.sender.id))
+    findings = senders.findings(app, actor, tenant_id, view.sender.id)
+    return export.write(view.identity.name, findings, view.identity.checked_at)

@@ -89,12 +89,20 @@ def _draw_finding(domain: str, finding: Finding) -> None:
             st.badge(state.label, color=state.color, icon=state.icon)  # type: ignore[arg-type]
             st.text(record.purpose, width="stretch")
         _draw_line("Name", record.name)
-        _draw_line("Value", visible(finding.better or record.value))
+        if value := _value(finding):
+            _draw_line("Value", visible(value))
         for note in _notes(finding):
             st.caption(note)
         if finding.verdict == Verdict.UNKNOWN and record.kind is Kind.SPF and record.name == domain:
             st.warning(ONLY_SPF, icon=":material/warning:")
         _draw_answer(finding)
+
+
+def _value(finding: Finding) -> str | None:
+    """To copy; of what is found, what stands there."""
+    if finding.to_publish is None and finding.verdict == Verdict.FOUND:
+        return next(iter(finding.found), finding.record.value)
+    return finding.to_publish
 
 
 def draw_record(record: DnsRecord, key: str) -> None:
@@ -118,6 +126,8 @@ def _notes(finding: Finding) -> Iterable[str]:
         yield escape(note)
     if finding.better:
         yield "This value keeps what is published there already."
+    if _value(finding) is None:
+        yield "No value to copy: what is there must be kept, or its owner must decide about it."
     if finding.record.type == "MX":
         yield "Where the form asks for a priority of its own: the number goes there."
 

@@ -263,8 +263,6 @@ def test_what_dns_answers_is_shown_as_text_and_cut(app: App, ask: Ask, token: st
         identity = session.scalars(select(Identity)).one()
         identity.dns_findings = [
             {**finding, "found": [evil] * 50, "advice": evil, "better": evil, "verdict": "different"}
-            if finding["type"] == "TXT"  # a host's name comes escaped
-            else finding
             for finding in identity.dns_findings
         ]
 
@@ -283,6 +281,24 @@ def test_what_dns_answers_is_shown_as_text_and_cut(app: App, ask: Ask, token: st
         assert file.status == 200
         assert "\u202e" not in file.text
         assert "\x00" not in file.text
+
+
+def test_where_only_the_owner_can_merge_nothing_is_offered_to_copy(app: App, ask: Ask, token: str) -> None:
+    ask("POST", f"/onboarding/{token}/check")
+    two = {"found": ["v=spf1 a -all", "v=spf1 mx -all"], "mistake": "two spf", "advice": "Merge them."}
+    with app.db.begin() as session:
+        identity = session.scalars(select(Identity)).one()
+        identity.dns_findings = [
+            {**finding, **two, "verdict": "different"} if finding["key"].endswith(" spf") else finding
+            for finding in identity.dns_findings
+        ]
+    text = ask("GET", f"/onboarding/{token}").text
+    assert "What is there must be kept: follow the advice above." in text
+    assert "include:amazonses.com" not in text
+    file = ask("GET", f"/onboarding/{token}/bind").text
+    assert "By hand, TXT acme-mail.io: Merge them." in file
+    assert "include:amazonses.com" not in file
+    assert "As of" in file
 
 
 @pytest.fixture

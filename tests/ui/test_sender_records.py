@@ -85,6 +85,19 @@ def test_nothing_hides_in_advice_or_in_a_value_to_publish(
     assert not set("\u202e\u200b\u3164") & set(shown(at))
 
 
+def test_where_only_the_owner_can_merge_no_value_is_offered_to_copy(
+    opened: Callable[[], AppTest], app: App, news: Sender
+) -> None:
+    both = ["v=spf1 include:a.example -all", "v=spf1 mx -all"]
+    spf = of(app, news, Kind.SPF, verdict="different", mistake="two spf", found=both, advice="Merge them.")
+    note(app, news, dns_findings=[*(each for each in found(app, news) if each["key"] != spf["key"]), spf])
+    at = opened()
+    values = [code.value for code in at.code]
+    assert set(both) < set(values)
+    assert values.count("v=spf1 include:amazonses.com ~all") == 1, "that of the MAIL FROM domain"
+    assert "No value to copy" in shown(at)
+
+
 def test_where_nothing_is_to_be_done_nothing_looks_like_work(
     opened: Callable[[], AppTest], app: App, news: Sender
 ) -> None:
