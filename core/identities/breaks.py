@@ -16,7 +16,11 @@ from core.dns import Finding, Verdict
 from core.identities.records import DOMAIN
 
 ALERT = "domain broken"
-LOST = (VerificationStatus.FAILED, VerificationStatus.TEMPORARY_FAILURE)
+# Kept with a domain that never had DKIM: nothing more has to come back than was there.
+LOST_OWNERSHIP = (
+    "SES does not find the record any more that had verified it, and DKIM never was. "
+    "Check its records on the Senders page."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,14 @@ def follow(
     session: Session, identity: Identity, before: Standing, findings: list[Finding], at: datetime
 ) -> None:
     """What a check means for mail: raise or clear the alert, let the campaigns go on that waited for it."""
-    if identity.verified_for_sending and identity.dkim_status not in LOST:
+    if _is_whole_again(identity):
         forget(session, identity, at)
     elif identity.broken_at is not None or _is_lost(identity, before):
+        identity.broken_reason = _what_broke(identity, before, findings)
         identity.broken_at = identity.broken_at or at
-        identity.broken_reason = _what_broke(identity, findings)
         _raise(session, identity, identity.broken_reason, at)
     session.flush()  # a claim that blocks a campaign waits for this row: see core/sending/claim.py
-    if why_not_now(identity) is None:
-        _go_on(session, identity, at)
+    go_on(session, identity, at)
 
 
 def forget(session: Session, identity: Identity, at: datetime) -> None:
@@ -71,6 +74,20 @@ def forget(session: Session, identity: Identity, at: datetime) -> None:
     if identity.broken_at is not None:
         identity.broken_at, identity.broken_reason = None, None
         alerts.clear(session, kind=ALERT, cause=_cause(identity), at=at)
+
+
+def go_on(session: Session, identity: Identity, at: datetime) -> None:
+    """Campaigns that waited for the identity, when it is whole. Only those that were blocked for its sake
+    alone: the reason is the one that was written then."""
+    if why_not_now(identity) is None:
+        _go_on(session, identity, at)
+
+
+def _is_whole_again(identity: Identity) -> bool:
+    """SES looks for DKIM's records anew when it is asked to: that it is pending again mends nothing."""
+    if identity.broken_reason == LOST_OWNERSHIP:
+        return identity.verified_for_sending
+    return why_not_now(identity) is None
 
 
 def _is_lost(identity: Identity, before: Standing) -> bool:
@@ -95,7 +112,9 @@ def _raise(session: Session, identity: Identity, reason: str, at: datetime) -> N
     )
 
 
-def _what_broke(identity: Identity, findings: list[Finding]) -> str:
+def _what_broke(identity: Identity, before: Standing, findings: list[Finding]) -> str:
+    if identity.broken_reason == LOST_OWNERSHIP or _never_had_dkim(identity, before):
+        return LOST_OWNERSHIP
     wrong = [
         finding
         for finding in findings
@@ -107,8 +126,13 @@ def _what_broke(identity: Identity, findings: list[Finding]) -> str:
     return f"SES does not find its records{why}. Check them on the Senders page."
 
 
+def _never_had_dkim(identity: Identity, before: Standing) -> bool:
+    """Of one that breaks now."""
+    is_new = identity.broken_at is None and identity.type == DOMAIN
+    return is_new and before.dkim_status != VerificationStatus.SUCCESS
+
+
 def _go_on(session: Session, identity: Identity, at: datetime) -> None:
-    """Those that were blocked for this identity's sake alone: the reason is the one that was written then."""
     reasons = (
         why_no_campaign(identity.name, identity.type, False, identity.dkim_status),
         why_no_campaign(identity.name, identity.type, True, VerificationStatus.PENDING),

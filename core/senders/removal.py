@@ -16,6 +16,7 @@ from core.db.conflicts import one_wins
 from core.db.models import Identity, Sender
 from core.dns import DnsRecord
 from core.errors import Conflict, NotFound, ProviderError
+from core.identities.breaks import go_on
 from core.senders.rows import (
     NO_SENDER,
     SenderView,
@@ -86,6 +87,8 @@ def undelete(session: Session, actor: Actor, sender: Sender, at: datetime) -> No
         raise Conflict(f"The domain of {sender.address} was removed meanwhile. Add it again.") from e
     refuse_sixth_pending(session, sender.tenant_id, identity)
     sender.deleted_at, sender.deleted_by = None, None
+    session.flush()
+    go_on(session, identity, at)  # its domain may have healed meanwhile
     audit.record(session, actor, "restore sender", sender.address, at=at, tenant_id=sender.tenant_id)
 
 
@@ -123,7 +126,7 @@ def _to_remove(
     session: Session, tenant_id: int, sender_id: int, version: int | None, *, at_once: bool
 ) -> Sender:
     """A live one that nothing uses; `at_once` also one that is deleted and could still be restored."""
-    sender = get_as_seen(session, tenant_id, sender_id, version)
+    sender = get_as_seen(session, tenant_id, sender_id, version, lock=True)
     if sender.deleted_at is not None and not at_once:
         raise NotFound(NO_SENDER)
     identities.refuse_while_used(session, tenant_id, sender.address, Sender.id == sender_id)

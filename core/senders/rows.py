@@ -25,19 +25,26 @@ class SenderView:
     restorable_until: datetime | None = None
 
 
-def get_sender(session: Session, tenant_id: int, sender_id: int) -> Sender:
+def get_sender(session: Session, tenant_id: int, sender_id: int, *, hold: bool = False) -> Sender:
+    """`hold`: nobody deletes it until the transaction ends, for whoever leaves mail to be sent from it. Locks
+    are taken in one order everywhere: tenant, identity, sender, then what refers to them."""
     query = select(Sender).where(
         Sender.tenant_id == tenant_id, Sender.id == sender_id, Sender.deleted_at.is_(None)
     )
+    if hold:
+        query = query.with_for_update(read=True).execution_options(populate_existing=True)
     if sender := session.scalar(query):
         return sender
     raise NotFound(NO_SENDER)
 
 
-def get_as_seen(session: Session, tenant_id: int, sender_id: int, version: int | None) -> Sender:
+def get_as_seen(
+    session: Session, tenant_id: int, sender_id: int, version: int | None, *, lock: bool = False
+) -> Sender:
     """A sender, deleted or not, or Conflict when it is no longer as somebody saw it; `version` None: they did
-    not look."""
-    sender = session.scalar(select(Sender).where(Sender.tenant_id == tenant_id, Sender.id == sender_id))
+    not look. `lock`: nobody leaves mail to be sent from it until the transaction ends."""
+    query = select(Sender).where(Sender.tenant_id == tenant_id, Sender.id == sender_id)
+    sender = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if sender is not None and version not in (None, sender.version):
         raise Conflict(f"{sender.address} was changed by somebody else meanwhile. Look again.")
     if sender is None or sender.removed_at is not None:
@@ -63,8 +70,9 @@ def find_deleted(session: Session, tenant_id: int, address: str, at: datetime) -
 
 
 def lock_tenant(session: Session, tenant_id: int) -> None:
-    """Its senders are counted and added by one transaction at a time."""
-    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    """Its senders are counted and added by one transaction at a time. Not held against rows that refer to
+    the tenant: a check that raises an alert may hold an identity this transaction asks for next."""
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
 def refuse_known(session: Session, tenant_id: int, address: str) -> None:

@@ -93,7 +93,7 @@ def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str) 
     tenant = get_tenant(session, tenant_id)
     if tenant.sending_status == SendingStatus.DISABLED:
         raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume it first.")
-    sender = get_sender(session, tenant_id, sender_id)
+    sender = get_sender(session, tenant_id, sender_id, hold=True)
     if not get_identity(session, tenant_id, sender.identity_id).verified_for_sending:
         raise InputError(f"{sender.address} is not verified. Publish its DNS records, then verify it.")
     if suppressed_among(session, tenant_id, [address.lower()]):
