@@ -54,10 +54,13 @@ MOVES: dict[CampaignStatus, frozenset[CampaignStatus]] = {
         {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
     ),
     CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
-    CampaignStatus.BLOCKED: frozenset({CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
+    CampaignStatus.BLOCKED: frozenset(
+        {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
+    ),
     CampaignStatus.SENT: frozenset(),
     CampaignStatus.CANCELLED: frozenset(),
 }
+PAUSABLE = frozenset(state for state, after in MOVES.items() if CampaignStatus.PAUSED in after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +157,11 @@ def start(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> CampaignV
 
 
 def pause(app: App, actor: Actor, tenant_id: int, campaign_id: int, reason: str = "") -> CampaignView:
-    """Nothing more of it leaves; what is in flight ends within seconds."""
+    """Nothing more of it leaves; what is in flight ends within seconds. A blocked one no longer goes on by
+    itself."""
     with app.db.begin() as session:
         campaign = _owned(session, actor, tenant_id, campaign_id)
-        if campaign.status not in (CampaignStatus.SENDING, CampaignStatus.HOLDING):
+        if campaign.status not in PAUSABLE:
             raise Conflict(_not_possible(campaign, "paused"))
         by = f"Paused by {actor.username}" + (f": {reason}" if reason else "")
         _move(session, actor, campaign, CampaignStatus.PAUSED, "pause campaign", app.now(), reason=by)
@@ -340,7 +344,7 @@ def _must_be_sendable(session: Session, tenant_id: int, campaign: Campaign) -> N
         raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume the tenant first.")
     if tenant.provisioned_at is None:
         raise InputError(f"{tenant.name} is not set up in Amazon SES yet. Repair it on the Tenants page.")
-    sender = get_sender(session, tenant_id, campaign.sender_id)
+    sender = get_sender(session, tenant_id, campaign.sender_id, hold=True)
     identity = get_identity(session, tenant_id, sender.identity_id)
     if not identity.verified_for_sending:
         raise InputError(

@@ -20,7 +20,7 @@ from pages.sending._campaign_progress import draw_progress, draw_reasons, shown_
 
 START = "start campaign"
 CANCEL = "cancel campaign"
-PAUSABLE = (CampaignStatus.SENDING, CampaignStatus.HOLDING)
+PAUSABLE = (CampaignStatus.SENDING, CampaignStatus.HOLDING, CampaignStatus.BLOCKED)
 RESUMABLE = (CampaignStatus.PAUSED, CampaignStatus.BLOCKED, CampaignStatus.HOLDING)
 FINISHED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
 
