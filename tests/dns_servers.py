@@ -71,8 +71,8 @@ def tcp_server(rows: bytes) -> Iterator[str]:
     """Cuts every answer over UDP short. Over TCP it gives the rows, as `txt_rows` makes them, to whatever is
     asked; they are made once, so that it costs the server nothing."""
     stop = threading.Event()
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, _datagrams() as udp:
-        tcp.bind(udp.getsockname())
+    udp, tcp = _on_one_port()
+    with udp, tcp:
         tcp.listen(512)
         tcp.settimeout(0.02)
         with _running(lambda: _cut_short(udp, stop), stop), _running(lambda: _take(tcp, stop, rows), stop):
@@ -89,6 +89,20 @@ def _strings(value: str) -> bytes:
     parts = [octets[at : at + 255] for at in range(0, len(octets), 255)]
     held = b"".join(bytes([len(part)]) + part for part in parts)
     return struct.pack("!H", len(held)) + held
+
+
+def _on_one_port() -> tuple[socket.socket, socket.socket]:
+    """A port that is free for one protocol may be taken for the other."""
+    while True:
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp.bind(("127.0.0.1", 0))
+        with suppress(OSError):
+            udp.bind(tcp.getsockname())
+            udp.settimeout(0.02)
+            return udp, tcp
+        tcp.close()
+        udp.close()
 
 
 @contextmanager
