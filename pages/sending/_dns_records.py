@@ -99,7 +99,9 @@ def _draw_finding(domain: str, finding: Finding) -> None:
 
 
 def _value(finding: Finding) -> str | None:
-    """To copy; of what is found, what stands there."""
+    """To copy; of what is found, what stands there. What stands elsewhere is shown as an answer."""
+    if finding.mistake == Mistake.DMARC_INHERITED:
+        return None
     if finding.to_publish is None and finding.verdict == Verdict.FOUND:
         return next(iter(finding.found), finding.record.value)
     return finding.to_publish
@@ -126,7 +128,7 @@ def _notes(finding: Finding) -> Iterable[str]:
         yield escape(note)
     if finding.better:
         yield "This value keeps what is published there already."
-    if _value(finding) is None:
+    if _value(finding) is None and finding.verdict != Verdict.FOUND:
         yield "No value to copy: what is there must be kept, or its owner must decide about it."
     if finding.record.type == "MX":
         yield "Where the form asks for a priority of its own: the number goes there."

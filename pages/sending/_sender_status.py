@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.db.models import Identity
 from core.db.states import VerificationStatus
-from core.dns import Finding, Kind, Verdict
+from core.dns import Finding, Kind, Mistake, Verdict
 from pages._ui.format import Status, ago, escape, moment, plural
 from pages.sending._readable import readable, visible
 
@@ -98,6 +98,8 @@ def mending(identity: Identity) -> str:
     if identity.broken_at is not None:
         return "Its campaigns wait, and go on by themselves once it is verified again."
     for finding in identity.dns_findings:
+        if finding.get("mistake") == Mistake.NO_ZONE:
+            return ""  # said above the records
         if finding.get("required") and finding.get("verdict") != Verdict.FOUND and finding.get("advice"):
             return visible(str(finding["advice"]))
     return "Press Verify now: SES begins again."

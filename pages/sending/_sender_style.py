@@ -7,6 +7,10 @@ STYLE = """<style>
 [class*="st-key-senders_row_"]:not(:first-child),
 :not(:first-child) > [class*="st-key-senders_row_"] {
   border-top: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+[class*="st-key-senders-open-"] button { min-height: 0; padding: 0; white-space: normal; text-align: left;
+  overflow-wrap: anywhere; }
+[class*="st-key-senders-open-"] button p { font-size: 1rem; font-weight: 500; text-decoration: underline;
+  text-decoration-color: color-mix(in srgb, currentColor 35%, transparent); text-underline-offset: .25em; }
 .st-key-sender_address [data-testid="stText"] { font-size: 1.25rem; font-weight: 600; }
 [data-testid="stText"], [data-testid="stCaptionContainer"], [data-testid="stAlert"]
 { overflow-wrap: anywhere; }

@@ -30,7 +30,7 @@ tenant = tenant_choice(app, actor)
 
 PER_PAGE = 20
 REFRESH_SECONDS = 5
-WIDTHS = [2.7, 3.1, 1.5, 3.7]
+WIDTHS = [2.7, 3.0, 1.5, 3.8]
 MAY_MANAGE = actor.may(Action.MANAGE_SENDERS, tenant.id)
 
 
@@ -105,7 +105,7 @@ def _draw_row(view: SenderView) -> None:
         draw_status(view.identity, app.now(), tenant.timezone)
     with created, st.container(key=f"senders_created_{view.sender.id}"):
         st.text(moment(view.sender.created_at, tenant.timezone))
-    with buttons, st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    with buttons, st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         actions.draw_actions(actor, tenant, view)
 
 

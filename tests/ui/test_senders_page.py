@@ -224,6 +224,9 @@ def test_deleting_asks_first_says_what_is_left_to_do_and_can_be_undone(
     assert "Can be restored until" in shown(at)
     at.button(key=f"senders.restore.{sender.id}").click().run()
     assert f"`{NEWS}` is back" in at.success[0].value
+    assert "There is none." in shown(at)
+    at.button(key="senders.offer.no").click().run()
+    assert "There is none." not in shown(at)
     assert addresses(app, cast.acme.id) == [NEWS]
 
 
@@ -237,7 +240,7 @@ def test_undoing_the_deletion_of_the_default_offers_to_make_it_so_again(
     at.button(key="senders.undo").click().run()
     assert "is back, but it is no longer the default sender." in at.success[0].value
     at.button(key="senders.offer.yes").click().run()
-    assert "is the default sender again" in at.success[0].value
+    assert "is the default sender now" in at.success[0].value
     [view] = senders.list_senders(app, cast.bob, cast.acme.id)
     assert view.sender.is_default
     assert "senders.offer.yes" not in {button.key for button in at.button}
