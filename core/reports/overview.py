@@ -152,7 +152,7 @@ def _worries(
             *([ACCOUNT_PAUSED] if t.account_id in paused else []),
             *_worries_about_sending(t),
             *_worries_about_setup(t, differences[t.id], {alert.kind for alert in alerts[t.id]}),
-            *_worries_about_identities(identities[t.id], {alert.cause for alert in alerts[t.id]}),
+            *_worries_about_identities(identities[t.id], _told(alerts[t.id], differences[t.id])),
             *(alert.sentence for alert in alerts[t.id] if alert.kind != PAUSED_BY_AWS),
             *_worries_about_mail(blocked[t.id], unknown[t.id]),
         ]
@@ -210,12 +210,21 @@ def _worries_about_setup(
         yield f"Its {names} could not be made in AWS: {reason}"
 
 
+def _told(alerts: Sequence[Alert], differences: Sequence[TenantResource]) -> set[str]:
+    """Their causes, and what AWS has not where that is one of them."""
+    drifted = (
+        {each.key for each in differences} if any(alert.kind == drift.ALERT for alert in alerts) else set()
+    )
+    return drifted | {alert.cause for alert in alerts}
+
+
 def _worries_about_identities(identities: Sequence[Identity], told: Collection[str]) -> Iterator[str]:
-    """`told`: what an alert is open about."""
+    """`told`: what an alert is open about, by the identity's number or name."""
     if not identities:
         yield "It has no sender yet: add one."
     for identity in identities:
-        if not identity.verified_for_sending and f"identity {identity.id}" not in told:
+        names = {f"identity {identity.id}", f"identity {identity.name}"}
+        if not identity.verified_for_sending and not names & set(told):
             yield f"{identity.name} is not verified: publish its DNS records, then verify it."
 
 

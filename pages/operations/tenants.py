@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import drift, reports
+from core import reports
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Tenant
+from core.db.states import ResourceState
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked
@@ -73,7 +74,7 @@ def _what_differs(today: TenantToday) -> str:
     """Empty: nothing that is known. What AWS did not answer about is no difference."""
     if today.tenant.provisioned_at is None:
         return what_is_missing(today.differences)
-    known = [each for each in today.differences if each.state in drift.DIFFERENCES]
+    known = [each for each in today.differences if each.state != ResourceState.UNKNOWN]
     return what_is_missing(known) if known else ""
 
 

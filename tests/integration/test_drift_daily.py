@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from core import drift, senders, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Alert, AuditEntry, TenantResource
+from core.db.models import Alert, AuditEntry, Identity, TenantResource
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
 from core.reports import overview
 from tests.conftest import Cast
@@ -108,6 +108,13 @@ def test_what_fails_for_one_reason_is_told_once(app: App, cast: Cast, alice: Act
         )
     with_alert = worries(app)
     assert [sentence for sentence in with_alert if "no sender" not in sentence] == [alert.sentence]
+    with app.db.begin() as session:
+        lost = {"key": "identity acme-mail.io", "name": "acme-mail.io", "position": 9, "state": "missing"}
+        session.add(TenantResource(tenant_id=cast.acme.id, checked_at=app.now(), detail="", **lost))
+        session.add(
+            Identity(tenant_id=cast.acme.id, name="acme-mail.io", created_at=app.now(), dkim_tokens=[])
+        )
+    assert worries(app) == [alert.sentence]
     with app.db.begin() as session:
         session.execute(delete(Alert))
     assert worries(app)[0] == "Its SNS topic and association could not be made in AWS: AWS says no."
