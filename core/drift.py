@@ -26,7 +26,7 @@ from core.identities import at_ses
 from core.identities.breaks import Standing, follow
 from core.identities.checks import note
 from core.identities.removal import undo_if_removed
-from core.identities.rows import lock_identity, refuse_unneeded
+from core.identities.rows import lock_identity
 from core.providers.base import IdentityState
 from core.tenants import DONE, Found, Place, Seen, Thing, different, missing
 
@@ -230,8 +230,8 @@ def _mend_identities(app: App, actor: Actor, place: Place, found: Mapping[str, F
     for identity in identities:
         states = {key: found.get(key, DONE).state for key in _keys(identity.name)}
         wrong = {key: state for key, state in states.items() if state != ResourceState.DONE}
-        if not wrong:
-            continue
+        if not wrong or identity.verification_status == VerificationStatus.NOT_STARTED:
+            continue  # the latter is being made or removed
         try:
             _mend(app, actor, place, identity, wrong)
         except (Conflict, ProviderError) as e:
@@ -271,11 +271,7 @@ def _made(
     """None where nothing was wrong with the identity itself. What SES has for somebody else is left alone."""
     itself, association, default, _ = _keys(identity.name)
     tenant, region = place.tenant, place.account.region
-    is_begun = identity.verification_status != VerificationStatus.NOT_STARTED
-    if not is_begun:
-        with app.db.read() as session:
-            refuse_unneeded(session, identity)
-    if not is_begun or wrong.get(itself) == ResourceState.MISSING:
+    if wrong.get(itself) == ResourceState.MISSING:
         return at_ses.create(app, tenant, region, identity.name)[0]
     if itself in wrong or default in wrong:
         return at_ses.joined(app, tenant, region, identity.name)

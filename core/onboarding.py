@@ -138,7 +138,8 @@ def open_page(app: App, token: str) -> Page:
 
 def check_again(app: App, token: str) -> None:
     """Ask SES and DNS now, as `identities.verify_now` does for everybody else: TooSoon within its cooldown.
-    NotFound as `open_page`."""
+    NotFound as `open_page`. Nothing is made in SES by it: whoever has a link may not bring back a domain that
+    is being removed."""
     with app.db.read() as session:
         link: OnboardingLink = _opened(session, token, app.now()).OnboardingLink
     whoever = Actor(
@@ -146,7 +147,7 @@ def check_again(app: App, token: str) -> None:
         role=Role.ACCOUNT_MANAGER,
         tenant_ids=frozenset({link.tenant_id}),
     )
-    identities.verify_now(app, whoever, link.tenant_id, link.identity_id)
+    identities.verify_now(app, whoever, link.tenant_id, link.identity_id, mends=False)
 
 
 def _opened(session: Session, token: str, at: datetime) -> Row[OnboardingLink, Identity, str]:

@@ -217,6 +217,17 @@ def put_feedback_attributes(world: World, call: Call) -> dict[str, Any]:
     return {}
 
 
+def tag_resource(world: World, call: Call) -> dict[str, Any]:
+    kind, _, name = call.input["ResourceArn"].rpartition(":")[2].partition("/")
+    if kind != "identity":
+        raise bad_request("The simulator tags identities only.")
+    row = get(world, name)
+    given = {tag["Key"]: tag for tag in (*row.tags, *call.input["Tags"])}
+    row.tags = list(given.values())
+    world.identities.put(row.name, row)
+    return {}
+
+
 OPERATIONS = {
     "CreateEmailIdentity": create_email_identity,
     "GetEmailIdentity": get_email_identity,
@@ -227,4 +238,5 @@ OPERATIONS = {
     "PutEmailIdentityDkimAttributes": put_dkim_attributes,
     "PutEmailIdentityDkimSigningAttributes": put_dkim_signing_attributes,
     "PutEmailIdentityFeedbackAttributes": put_feedback_attributes,
+    "TagResource": tag_resource,
 }

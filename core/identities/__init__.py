@@ -1,9 +1,12 @@
 """Identities: domains (and single addresses) in SES that a tenant may send from once they are verified.
 
-names.py what may be one, rows.py the rows, records.py their DNS, at_ses.py calls out, checks.py verifies,
-breaks.py what a lost verification means, removal.py takes them out again."""
+names.py what may be one, rows.py the rows, records.py their DNS, at_ses.py calls out, ownership.py
+says whose what is there already is, checks.py verifies, breaks.py what a lost verification means, removal.py
+takes them out again."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +17,7 @@ from core.app import App
 from core.db.conflicts import one_wins
 from core.db.models import Identity, Sender
 from core.db.states import VerificationStatus
-from core.errors import InputError
+from core.errors import Conflict, InputError
 from core.identities import at_ses
 from core.identities.breaks import why_no_campaign, why_not_now
 from core.identities.checks import (
@@ -26,7 +29,7 @@ from core.identities.checks import (
 )
 from core.identities.names import checked_name, domain_of
 from core.identities.records import DOMAIN, findings, left_behind, records
-from core.identities.removal import remove, remove_unused, remove_unused_due
+from core.identities.removal import give_back, remove, remove_unused, remove_unused_due, undone_if_removed
 from core.identities.rows import (
     GRACE,
     find_by_name,
@@ -69,7 +72,9 @@ __all__ = [
 
 def add(app: App, actor: Actor, tenant_id: int, name: str) -> Identity:
     """The tenant's identity in SES, made if need be: a domain, or one address (for development). Conflict
-    when another tenant has the domain, one above it or one that looks like it, without a word about who."""
+    when another tenant has the domain, one above it or one that looks like it, without a word about who; and
+    when the AWS account has it already though nobody arranged it here. An administrator adopts it then: so
+    whoever has identities in SES brings them to Postyard, with their DKIM and MAIL FROM as they are."""
     actor.must(Action.MANAGE_SENDERS, tenant_id)
     name = checked_name(name)
     with app.db.read() as session:
@@ -78,17 +83,25 @@ def add(app: App, actor: Actor, tenant_id: int, name: str) -> Identity:
         is_new = find_by_name(session, tenant_id, name) is None
     if is_new:
         app.providers.email(region).caller_account_id()  # without AWS nothing is begun
-    identity = _reserve(app, tenant_id, name)
+    identity, is_new = _reserve(app, tenant_id, name)
     if identity.dkim_tokens or identity.verification_status != VerificationStatus.NOT_STARTED:
         return identity
-    state = at_ses.create(app, tenant, region, name)
-    token = at_ses.token(app, region, identity)
+    trusted = actor.may(Action.MANAGE_ACCOUNTS)
+    try:
+        state, adopted = at_ses.create(app, tenant, region, name, trusted=trusted)
+    except Conflict:
+        if is_new:
+            give_back(app, identity)
+        raise
+    token = at_ses.NO_TOKEN if adopted else at_ses.token(app, region, identity)
     state = at_ses.with_mail_from(app, region, identity, state)
-    with one_wins(name), app.db.begin() as session:
+    action = "adopt identity" if adopted else "add identity"
+    undone = nullcontext() if adopted else undone_if_removed(app, tenant, region, identity)
+    with undone, one_wins(name), app.db.begin() as session:
         identity = get_identity(session, tenant_id, identity.id)
         identity.verification_token = token
         note(identity, state, app.now())
-        audit.record(session, actor, "add identity", name, at=app.now(), tenant_id=tenant_id)
+        audit.record(session, actor, action, name, at=app.now(), tenant_id=tenant_id)
     return identity
 
 
@@ -120,17 +133,18 @@ def set_mail_from(app: App, actor: Actor, tenant_id: int, identity_id: int, doma
     return identity
 
 
-def _reserve(app: App, tenant_id: int, name: str) -> Identity:
-    """The row first: two tenants that add one domain at once cannot both get as far as SES."""
+def _reserve(app: App, tenant_id: int, name: str) -> tuple[Identity, bool]:
+    """The row first, and whether it is new: two tenants that add one domain at once cannot both get as far as
+    SES."""
     with one_wins(name), app.db.begin() as session:
         if identity := find_by_name(session, tenant_id, name):
-            return identity
+            return identity, False
         refuse_anothers(session, tenant_id, name)
         kind = "EMAIL_ADDRESS" if "@" in name else DOMAIN
         identity = Identity(tenant_id=tenant_id, name=name, type=kind, created_at=app.now())
         session.add(identity)
         session.flush()
-        return identity
+        return identity, True
 
 
 def _checked_mail_from(session: Session, identity: Identity, domain: str) -> str:

@@ -11,6 +11,7 @@ from core.db.models import Identity, Tenant
 from core.db.states import VerificationStatus
 from core.dns import Finding
 from core.errors import Conflict, ProviderError
+from core.identities import ownership
 from core.identities.records import DOMAIN, all_found
 from core.providers.base import IdentityState
 
@@ -21,11 +22,33 @@ NO_TOKEN = ""  # the credentials may not ask for one
 logger = logging.getLogger(__name__)
 
 
-def create(app: App, tenant: Tenant, region: str, name: str) -> IdentityState:
-    if tenant.configuration_set is None:
-        raise Conflict(f"{tenant.name} is not complete in SES. Repair the tenant first.")
-    provider = app.providers.email(region)
-    state = provider.create_identity(name, tenant.configuration_set)
+def create(
+    app: App, tenant: Tenant, region: str, name: str, *, trusted: bool = False
+) -> tuple[IdentityState, bool]:
+    """And whether it was adopted: the AWS account had it already, not for this tenant. Its DKIM and MAIL FROM
+    stay as they are. Conflict instead, also for what lies below such a domain, unless whoever asks is
+    `trusted`: see ownership.py."""
+    configuration_set, provider = _configuration_set(tenant), app.providers.email(region)
+    if not trusted:
+        ownership.refuse_inherited(provider, tenant, name)
+    made = provider.create_identity(name, configuration_set, tenant.slug)
+    adopted = not made and not ownership.is_ours(provider, tenant, name, provider.get_identity(name))
+    if adopted and not trusted:
+        raise Conflict(
+            f"{name} is in this AWS account already and was not arranged here. An administrator can add it."
+        )
+    if adopted:
+        provider.tag_identity(name, tenant.slug)
+    return joined(app, tenant, region, name), adopted
+
+
+def joined(app: App, tenant: Tenant, region: str, name: str) -> IdentityState:
+    """One that SES has and that is the tenant's: given whatever of it is missing."""
+    configuration_set, provider = _configuration_set(tenant), app.providers.email(region)
+    state = provider.get_identity(name)
+    if state.configuration_set != configuration_set:
+        provider.set_configuration_set(name, configuration_set)
+        state = replace(state, configuration_set=configuration_set)
     provider.associate(tenant.slug, provider.identity_arn(name))
     return state
 
@@ -77,6 +100,12 @@ def begun_again(
     except ProviderError as e:
         logger.warning("SES was not asked to look at %s again: %s", name, e)
         return state
+
+
+def _configuration_set(tenant: Tenant) -> str:
+    if tenant.configuration_set is None:
+        raise Conflict(f"{tenant.name} is not complete in SES. Repair the tenant first.")
+    return tenant.configuration_set
 
 
 def _given_up(state: IdentityState, findings: list[Finding]) -> tuple[bool, bool]:

@@ -23,7 +23,8 @@ from core.errors import Conflict, PostyardError, ProviderError, TooSoon
 from core.identities import at_ses
 from core.identities.breaks import Standing, follow
 from core.identities.records import DOMAIN, records
-from core.identities.rows import get_identity, live
+from core.identities.removal import undo_if_removed
+from core.identities.rows import get_identity, live, refuse_unneeded
 from core.providers.base import IdentityState
 
 COOLDOWN_SECONDS = 30
@@ -37,28 +38,35 @@ NO_NEW_BATCH_AFTER_SECONDS = 90.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Check:
-    """An identity as it was when the check began, and whom to ask about it."""
+    """An identity as it was when the check began, and whom to ask about it. `mends`: what SES lacks of it is
+    made again."""
 
     identity: Identity  # a copy: what is learned goes here first
     before: Standing
     status_before: str
     tenant: Tenant
     region: str
+    mends: bool
+    has_made: bool = False
 
 
-def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int) -> Identity:
+def verify_now(app: App, actor: Actor, tenant_id: int, identity_id: int, *, mends: bool = True) -> Identity:
     """Ask SES and the domain's DNS and keep what they say: the one function behind button, job, command line
-    and onboarding page. TooSoon within COOLDOWN_SECONDS of the last time, whoever asked then."""
+    and onboarding page. TooSoon within COOLDOWN_SECONDS of the last time, whoever asked then. What SES does
+    not have (any more) is made again; Conflict instead when no sender needs it, or without `mends`."""
     actor.must(Action.MANAGE_SENDERS, tenant_id)
-    check = _begin(app, tenant_id, identity_id)
+    check = _begin(app, tenant_id, identity_id, mends=mends)
     try:
         findings = _look(app, check)
-    except ProviderError as e:
-        _keep_failure(app, check, str(e))
+        return _keep(app, actor, check, findings)
+    except PostyardError as e:
+        if isinstance(e, ProviderError):
+            _keep_failure(app, check, str(e))
+        if check.has_made:
+            undo_if_removed(app, check.tenant, check.region, check.identity)
         raise
-    return _keep(app, actor, check, findings)
 
 
 def refresh_due(app: App) -> str:
@@ -102,7 +110,7 @@ def note(identity: Identity, state: IdentityState, at: datetime) -> None:
     identity.error_detail = None
 
 
-def _begin(app: App, tenant_id: int, identity_id: int) -> Check:
+def _begin(app: App, tenant_id: int, identity_id: int, *, mends: bool) -> Check:
     """Of several at once one gets past here."""
     now = app.now()
     cooldown = timedelta(seconds=COOLDOWN_SECONDS)
@@ -125,7 +133,7 @@ def _begin(app: App, tenant_id: int, identity_id: int) -> Check:
             raise TooSoon(_too_soon(identity, now))
         tenant = tenants.get_tenant(session, tenant_id)
         region = accounts.get_account(session, tenant.account_id).region
-        return Check(identity, Standing.of(identity), identity.verification_status, tenant, region)
+        return Check(identity, Standing.of(identity), identity.verification_status, tenant, region, mends)
 
 
 def _too_soon(identity: Identity, now: datetime) -> str:
@@ -137,7 +145,8 @@ def _look(app: App, check: Check) -> list[Finding]:
     """Everything SES and DNS say now, noted in the check's copy of the identity."""
     identity, region = check.identity, check.region
     state = _found(app, check) or _made_again(app, check)
-    identity.verification_token = at_ses.token(app, region, identity)
+    if check.mends:  # asking for one makes the domain where SES does not have it
+        identity.verification_token = at_ses.token(app, region, identity)
     state = at_ses.with_mail_from(app, region, identity, state)
     note(identity, state, app.now())
     wanted = records(identity, region)
@@ -157,11 +166,19 @@ def _found(app: App, check: Check) -> IdentityState | None:
 
 def _made_again(app: App, check: Check) -> IdentityState:
     """Somebody removed it in SES, and it is still wanted here: not when that somebody was Postyard."""
+    name = check.identity.name
+    if not check.mends:
+        raise Conflict(f"{name} is not in Amazon SES now. Check it on the Senders page.")
     with app.db.read() as session:
         now = get_identity(session, check.identity.tenant_id, check.identity.id)
-    if now.version != check.identity.version:
-        raise Conflict(f"Somebody else changed {now.name} just now. Look again.")
-    return at_ses.create(app, check.tenant, check.region, now.name)
+        if now.version != check.identity.version:
+            raise Conflict(f"Somebody else changed {name} just now. Look again.")
+        refuse_unneeded(session, now)
+    check.has_made = True
+    state, _ = at_ses.create(app, check.tenant, check.region, name)
+    if undo_if_removed(app, check.tenant, check.region, check.identity):
+        raise Conflict(f"{name} was removed just now.")
+    return state
 
 
 def _keep(app: App, actor: Actor, check: Check, findings: list[Finding]) -> Identity:

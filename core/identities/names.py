@@ -91,6 +91,12 @@ def registrable(domain: str) -> str:
     return str(_suffixes(private=True).privatesuffix(domain) or domain)
 
 
+def above(domain: str) -> list[str]:
+    """The domains it lies below, up to the one that was registered."""
+    labels, top = domain.split("."), str(_suffixes(private=False).privatesuffix(domain) or domain)
+    return [".".join(labels[start:]) for start in range(1, len(labels) - top.count("."))]
+
+
 @functools.lru_cache(maxsize=20_000)
 def skeleton(domain: str, schwa: str = "e") -> str:
     """What the eye sees of it, in ASCII as far as there is a look-alike (UTS 39, section 4). `schwa`: what ə

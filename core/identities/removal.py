@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -12,10 +14,10 @@ from core import accounts, audit, tenants
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.conflicts import one_wins
-from core.db.models import Identity, Sender
+from core.db.models import Identity, Sender, Tenant
 from core.db.states import VerificationStatus
-from core.errors import Conflict, PostyardError
-from core.identities import breaks
+from core.errors import Conflict, PostyardError, ProviderError
+from core.identities import breaks, ownership
 from core.identities.rows import (
     GRACE,
     get_identity,
@@ -39,7 +41,8 @@ def remove(app: App, actor: Actor, tenant_id: int, identity_id: int) -> None:
         name = get_identity(session, tenant_id, identity_id).name
     withdraw(app, tenant_id, identity_id, with_restorable=True)
     with one_wins(name), app.db.begin() as session:
-        mark_removed(session, actor, tenant_id, identity_id, app.now())
+        if not mark_removed(session, actor, tenant_id, identity_id, app.now()):
+            raise Conflict(f"Somebody else changed {name} just now. Look again.")
 
 
 def remove_unused(app: App, actor: Actor, tenant_id: int, identity_id: int) -> bool:
@@ -67,29 +70,85 @@ def remove_unused_due(app: App) -> str:
 
 def withdraw(app: App, tenant_id: int, identity_id: int, *, with_restorable: bool = False) -> None:
     """Nothing is sent from it any more, here first and then in SES, so that `mark_removed` may follow. Where
-    SES fails it stays, as if it had never been begun: adding a sender, or a check, begins it anew. Conflict
-    while it has senders; `with_restorable`: not for the sake of deleted ones."""
+    SES fails it stays, as if it had never been begun: adding a sender begins it anew. Conflict while it has
+    senders; `with_restorable`: not for the sake of deleted ones."""
     with one_wins("the identity"), app.db.begin() as session:
         identity = lock_identity(session, tenant_id, identity_id)
         if senders := _in_the_way(session, tenant_id, identity_id, app.now(), with_restorable):
             listed = ", ".join(sender.address for sender in senders)
             raise Conflict(f"{identity.name} has senders: {listed}. Delete them first.")
         refuse_while_used(session, tenant_id, identity.name, Sender.identity_id == identity_id)
+        was_made = identity.verification_status != VerificationStatus.NOT_STARTED
         _begin_anew(session, identity, app.now())
         tenant = tenants.get_tenant(session, tenant_id)
         region = accounts.get_account(session, tenant.account_id).region
-    app.providers.email(region).delete_identity(identity.name, tenant.slug)
+    if was_made:
+        app.providers.email(region).delete_identity(identity.name, tenant.slug)
+    else:
+        _delete_ours(app, tenant, region, identity.name)
 
 
 def mark_removed(session: Session, actor: Actor, tenant_id: int, identity_id: int, at: datetime) -> bool:
-    """Give the name free. False, and it is kept, when somebody added a sender meanwhile: their check makes it
-    anew in SES."""
+    """Give the name free. False, and it is kept, when somebody began it anew meanwhile, or added a sender:
+    their check makes it anew in SES."""
     identity = lock_identity(session, tenant_id, identity_id)
+    if identity.verification_status != VerificationStatus.NOT_STARTED:
+        return False
     if live_senders(session, tenant_id, identity_id):
         return False
     identity.removed_at = at
     audit.record(session, actor, "remove identity", identity.name, at=at, tenant_id=tenant_id)
     return True
+
+
+def give_back(app: App, identity: Identity) -> None:
+    """A name that was reserved and that SES does not let the tenant have: anybody may add it."""
+    query = live().where(
+        Identity.id == identity.id,
+        Identity.tenant_id == identity.tenant_id,
+        Identity.verification_status == VerificationStatus.NOT_STARTED,
+        _unused(app.now()),
+    )
+    with app.db.begin() as session:
+        if row := session.scalar(query.with_for_update()):
+            row.removed_at = app.now()
+
+
+@contextmanager
+def undone_if_removed(app: App, tenant: Tenant, region: str, identity: Identity) -> Iterator[None]:
+    """Around keeping what was just made in SES."""
+    try:
+        yield
+    except PostyardError:
+        undo_if_removed(app, tenant, region, identity)
+        raise
+
+
+def undo_if_removed(app: App, tenant: Tenant, region: str, identity: Identity) -> bool:
+    """What was made in SES while its row was removed here goes again, unless somebody has added it since: or
+    the next who adds the name would find it there, verified. False when it stays."""
+    with app.db.read() as session:
+        row = session.scalar(live().where(Identity.name == identity.name))
+        if row is not None and (row.id != identity.id or _stays(session, row)):
+            return False
+    try:
+        _delete_ours(app, tenant, region, identity.name)
+    except ProviderError as e:
+        logger.warning("identity %s of removed %s is left in SES: %s", identity.id, identity.name, e)
+    return True
+
+
+def _stays(session: Session, identity: Identity) -> bool:
+    begun = identity.verification_status != VerificationStatus.NOT_STARTED
+    return begun or bool(live_senders(session, identity.tenant_id, identity.id))
+
+
+def _delete_ours(app: App, tenant: Tenant, region: str, name: str) -> None:
+    """Where nothing here says that it was made: another application's of that name is left alone."""
+    provider = app.providers.email(region)
+    state = provider.find_identity(name)
+    if state is not None and ownership.is_ours(provider, tenant, name, state):
+        provider.delete_identity(name, tenant.slug)
 
 
 def _in_the_way(

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Campaign, Identity, Message, Sender
-from core.db.states import CampaignStatus, MessageStatus
+from core.db.states import CampaignStatus, MessageStatus, VerificationStatus
 from core.errors import Conflict, NotFound
-from core.identities.names import domain_of, look_alike
+from core.identities.names import above, domain_of, look_alike
 
 GRACE = timedelta(days=7)  # so long a deleted sender can be restored, and its identity stays
 ACTIVE_CAMPAIGNS = (
@@ -46,6 +46,16 @@ def live_senders(session: Session, tenant_id: int, identity_id: int) -> list[Sen
     return list(session.scalars(query.order_by(Sender.address)))
 
 
+def refuse_unneeded(session: Session, identity: Identity) -> None:
+    """Conflict for one that SES was never asked for, or that is being taken out of it: nothing but a sender
+    brings it (back), or what is removed here would be left behind there, verified."""
+    never_begun = identity.verification_status == VerificationStatus.NOT_STARTED
+    if never_begun and not live_senders(session, identity.tenant_id, identity.id):
+        raise Conflict(
+            f"Nothing is made for {identity.name} in Amazon SES while no sender needs it. Add a sender first."
+        )
+
+
 def restorable(at: datetime) -> ColumnElement[bool]:
     """Of a sender: deleted, and still within its grace."""
     return and_(Sender.removed_at.is_(None), Sender.deleted_at > at - GRACE)
@@ -61,11 +71,9 @@ def refuse_anothers(session: Session, tenant_id: int, name: str) -> None:
     domain send for everything below it, so a verified domain above counts as well; one that is only asked for
     does not, or whoever asks for a big provider's domain would keep all its customers out."""
     domain = domain_of(name)
-    labels = domain.split(".")
-    above = [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
     taken = or_(
         Identity.name.in_([name, domain]),
-        and_(Identity.name.in_(above), Identity.verified_for_sending),
+        and_(Identity.name.in_(above(domain)), Identity.verified_for_sending),
     )
     others = live().where(Identity.tenant_id != tenant_id)
     if session.scalar(others.where(taken).limit(1)) is not None:

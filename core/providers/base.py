@@ -70,6 +70,7 @@ class IdentityState:
     mail_from_status: str | None = None
     error_type: str | None = None
     configuration_set: str | None = None
+    owner: str | None = None  # the tenant it was made or adopted for here, by its tag
     # VerificationInfo: last_checked_at, last_success_at (ISO 8601), error_type, primary_name_server.
     verification_info: dict[str, Any] = field(default_factory=dict)
 
@@ -223,7 +224,15 @@ class EmailProvider(Protocol):
 
     def find_event_destination(self, configuration_set: str) -> EventDestination | None: ...
 
-    def create_identity(self, name: str, configuration_set: str) -> IdentityState: ...
+    def create_identity(self, name: str, configuration_set: str, owner: str) -> bool:
+        """Tagged with its owner, a tenant's name. False, and nothing is changed, when the AWS account has it
+        already: it may be another application's."""
+
+    def tag_identity(self, name: str, owner: str) -> None:
+        """It is this tenant's from now on."""
+
+    def set_configuration_set(self, identity: str, configuration_set: str) -> None:
+        """Of mail that names none."""
 
     def get_identity(self, name: str) -> IdentityState: ...
 

@@ -212,12 +212,21 @@ class SesProvider:
                 return ses_answers.event_destination(destination)
         return None
 
-    def create_identity(self, name: str, configuration_set: str) -> IdentityState:
+    def create_identity(self, name: str, configuration_set: str, owner: str) -> bool:
+        wanted = {"EmailIdentity": name, "ConfigurationSetName": configuration_set, "Tags": [_tag(owner)]}
         with translated("SES"):
-            wanted = {"EmailIdentity": name, "ConfigurationSetName": configuration_set}
-            if not _created(lambda: self._control.create_email_identity(**wanted)):
-                self._control.put_email_identity_configuration_set_attributes(**wanted)
-        return self.get_identity(name)
+            return _created(lambda: self._control.create_email_identity(**wanted))
+
+    def tag_identity(self, name: str, owner: str) -> None:
+        arn = self.identity_arn(name)
+        with translated("SES"):
+            self._control.tag_resource(ResourceArn=arn, Tags=[_tag(owner)])
+
+    def set_configuration_set(self, identity: str, configuration_set: str) -> None:
+        with translated("SES"):
+            self._control.put_email_identity_configuration_set_attributes(
+                EmailIdentity=identity, ConfigurationSetName=configuration_set
+            )
 
     def get_identity(self, name: str) -> IdentityState:
         with translated("SES"):
@@ -319,6 +328,10 @@ class SesProvider:
 
 def _entity(tenant_arn: str) -> dict[str, str]:
     return {"ReputationEntityType": "RESOURCE", "ReputationEntityReference": tenant_arn}
+
+
+def _tag(owner: str) -> dict[str, str]:
+    return {"Key": ses_answers.OWNER_TAG, "Value": owner}
 
 
 def _created(call: Callable[[], Any]) -> bool:

@@ -16,6 +16,8 @@ from core.providers.base import (
 )
 
 DEFAULT_SIGNING_ZONE = "dkim.amazonses.com"
+OWNER_TAG = "postyard:tenant"  # letters, digits, white space and _ . : / = + - are allowed
+OWN_KEY = "EXTERNAL"  # Bring Your Own DKIM: its token is a selector, which no CNAME of SES's stands behind
 
 
 def account_state(said: dict[str, Any]) -> AccountState:
@@ -92,12 +94,13 @@ def identity_state(said: dict[str, Any]) -> IdentityState:
         verification_status=said.get("VerificationStatus", "PENDING"),
         verified_for_sending=bool(said.get("VerifiedForSendingStatus", False)),
         dkim_status=dkim.get("Status", "NOT_STARTED"),
-        dkim_tokens=tuple(dkim.get("Tokens", ())),
+        dkim_tokens=() if dkim.get("SigningAttributesOrigin") == OWN_KEY else tuple(dkim.get("Tokens", ())),
         signing_hosted_zone=dkim.get("SigningHostedZone") or DEFAULT_SIGNING_ZONE,
         mail_from_domain=mail_from.get("MailFromDomain") or None,
         mail_from_status=mail_from.get("MailFromDomainStatus") or None,
         error_type=checked.get("ErrorType"),
         configuration_set=said.get("ConfigurationSetName") or None,
+        owner=next((tag["Value"] for tag in said.get("Tags", ()) if tag["Key"] == OWNER_TAG), None),
         verification_info=_verification_info(checked),
     )
 

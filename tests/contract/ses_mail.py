@@ -36,7 +36,8 @@ def mail(count: int = 2, **changes: Any) -> BulkMail:
 def ready_to_send(ses: SesProvider, simulator: Simulator) -> None:
     ses.create_tenant("acme")
     configuration_set = ses.create_configuration_set("postyard-acme")
-    identity = ses.create_identity("acme-mail.io", "postyard-acme")
+    ses.create_identity("acme-mail.io", "postyard-acme", "acme")
+    identity = ses.get_identity("acme-mail.io")
     ses.associate("acme", configuration_set)
     ses.associate("acme", ses.identity_arn("acme-mail.io"))
     simulator.put_dns(

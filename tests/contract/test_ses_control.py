@@ -12,6 +12,7 @@ from core.errors import Conflict, ProviderError, Throttled
 from core.providers.base import EVENT_TYPES, AccessRequest, Outcome
 from core.providers.queue import SqsQueue
 from core.providers.ses import SesProvider
+from core.providers.ses_answers import identity_state
 from tests.contract.ses_mail import REGION, mail, ready_to_send
 from tests.contract.wire import Wire
 from tests.simulators import Simulator
@@ -39,6 +40,8 @@ ASKS: dict[str, Ask] = {
     "GetEmailIdentity": lambda ses: ses.find_identity(DOMAIN),
     "PutEmailIdentityDkimSigningAttributes": lambda ses: ses.restart_verification(DOMAIN),
     "PutEmailIdentityMailFromAttributes": lambda ses: ses.set_mail_from(DOMAIN, f"bounce.{DOMAIN}"),
+    "PutEmailIdentityConfigurationSetAttributes": lambda ses: ses.set_configuration_set(DOMAIN, SET),
+    "TagResource": lambda ses: ses.tag_identity(DOMAIN, "acme"),
 }
 
 
@@ -47,7 +50,7 @@ def acme(ses: SesProvider) -> SesProvider:
     """SES with a tenant, its configuration set and a domain."""
     ses.create_tenant("acme")
     ses.create_configuration_set(SET)
-    ses.create_identity(DOMAIN, SET)
+    ses.create_identity(DOMAIN, SET, "acme")
     return ses
 
 
@@ -85,8 +88,13 @@ def test_what_ses_has_is_found(acme: SesProvider) -> None:
     assert acme.has_configuration_set(SET) is True
     found = acme.find_identity(DOMAIN)
     assert found is not None
-    assert (found.verification_status, found.configuration_set) == ("PENDING", SET)
+    assert (found.verification_status, found.configuration_set, found.owner) == ("PENDING", SET, "acme")
     assert len(found.dkim_tokens) == 3
+
+
+def test_a_key_that_somebody_brought_along_is_no_record_of_sess() -> None:
+    brought = {"SigningAttributesOrigin": "EXTERNAL", "Status": "SUCCESS", "Tokens": ["selector1"]}
+    assert identity_state({"DkimAttributes": brought}).dkim_tokens == ()
 
 
 def test_a_complete_event_destination_is_told_from_one_somebody_changed(acme: SesProvider) -> None:

@@ -23,16 +23,35 @@ def test_everything_that_is_made_twice_is_the_same(ses: SesProvider) -> None:
     ses.create_event_destination("postyard-acme", topic)
     ses.associate("acme", arn)
     ses.associate("acme", arn)
-    first = ses.create_identity("acme-mail.io", "postyard-acme")
-    assert ses.create_identity("acme-mail.io", "postyard-acme").dkim_tokens == first.dkim_tokens
+    assert ses.create_identity("acme-mail.io", "postyard-acme", "acme")
+    first = ses.get_identity("acme-mail.io")
     assert len(first.dkim_tokens) == 3
     assert (first.verification_status, first.verified_for_sending) == ("PENDING", False)
+
+
+def test_an_identity_that_the_account_has_stays_as_it_is(ses: SesProvider) -> None:
+    ses.create_configuration_set("postyard-acme")
+    ses.create_configuration_set("postyard-globex")
+    ses.create_identity("acme-mail.io", "postyard-acme", "acme")
+    first = ses.get_identity("acme-mail.io")
+    assert not ses.create_identity("acme-mail.io", "postyard-globex", "globex")
+    same = ses.get_identity("acme-mail.io")
+    assert (same.owner, same.configuration_set, same.dkim_tokens) == (
+        "acme",
+        "postyard-acme",
+        first.dkim_tokens,
+    )
+    ses.tag_identity("acme-mail.io", "globex")
+    ses.set_configuration_set("acme-mail.io", "postyard-globex")
+    moved = ses.get_identity("acme-mail.io")
+    assert (moved.owner, moved.configuration_set) == ("globex", "postyard-globex")
+    assert moved.dkim_tokens == first.dkim_tokens
 
 
 def test_an_identity_that_is_gone_can_be_deleted_again(ses: SesProvider) -> None:
     ses.create_tenant("acme")
     ses.create_configuration_set("postyard-acme")
-    ses.create_identity("acme-mail.io", "postyard-acme")
+    ses.create_identity("acme-mail.io", "postyard-acme", "acme")
     ses.associate("acme", ses.identity_arn("acme-mail.io"))
     ses.delete_identity("acme-mail.io", "acme")
     ses.delete_identity("acme-mail.io", "acme")

@@ -105,6 +105,10 @@ def steps(tenant_arn: str) -> list[tuple[str, dict[str, Any]]]:
         ("PutEmailIdentityFeedbackAttributes", {**identity, "EmailForwardingEnabled": False}),
         ("PutEmailIdentityDkimAttributes", {**identity, "SigningEnabled": True}),
         ("PutEmailIdentityDkimSigningAttributes", {**identity, "SigningAttributesOrigin": "AWS_SES"}),
+        (
+            "TagResource",
+            {"ResourceArn": arn("identity/acme-mail.io"), "Tags": [{"Key": "plan", "Value": "small"}]},
+        ),
         ("GetEmailIdentity", identity),
         ("GetEmailIdentity", {"EmailIdentity": "news.acme-mail.io"}),
         ("ListEmailIdentities", {}),

@@ -71,7 +71,7 @@ def test_of_two_who_verify_one_asks_ses(app: App, simulator: Simulator, cast: Ca
     pressed = outcomes(
         *[lambda: senders.verify_now(app, cast.bob, cast.acme.id, sender.id)] * PEOPLE,
     )
-    assert pressed == {"won": 1, "Conflict": PEOPLE - 1}
+    assert pressed == {"won": 1, "TooSoon": PEOPLE - 1}
     assert audited(app, "verify identity") == before + 1
     assert len(simulator.calls()) == asked + 1
 

@@ -208,7 +208,7 @@ def test_a_domain_whose_removal_failed_begins_anew_with_its_next_sender(
 
 
 @SQLITE
-def test_a_check_makes_whole_what_was_removed_half_way(
+def test_a_check_makes_whole_what_was_removed_half_way_once_a_sender_needs_it(
     app: App, simulator: Simulator, cast: Cast, alice: Actor, sender: Sender
 ) -> None:
     simulator.faults({**REFUSED, "operation": "DeleteEmailIdentity"})
@@ -218,6 +218,12 @@ def test_a_check_makes_whole_what_was_removed_half_way(
     provider = app.providers.email(app.settings.region)
     arn = provider.identity_arn("acme-mail.io")
     assert arn not in provider.associations("acme")
+    with pytest.raises(Conflict, match="while no sender needs it"):
+        identities.verify_now(app, cast.bob, cast.acme.id, sender.identity_id)
+    assert arn not in provider.associations("acme")
+    with app.db.begin() as session:  # as somebody may who adds one in the moment of the removal
+        session.execute(update(Sender).values(deleted_at=None, removed_at=None))
+        session.execute(update(Identity).values(checked_at=None))
     assert identities.verify_now(app, cast.bob, cast.acme.id, sender.identity_id).verified_for_sending
     assert arn in provider.associations("acme")
 
