@@ -14,7 +14,7 @@ from core.access import Actor
 from core.app import App
 from core.cli.operation import Answer, operation, table
 from core.db.models import Identity, Sender
-from core.dns import DnsRecord, Finding, Kind
+from core.dns import DnsRecord, Finding, Kind, Verdict
 from core.senders import Removed
 
 EXPORTS: dict[str, Callable[[str, Sequence[Finding]], str]] = {
@@ -188,10 +188,17 @@ def _records_table(records: Sequence[DnsRecord]) -> str:
 
 def _findings_table(found: Sequence[Finding]) -> str:
     rows = [
-        (f.record.type, f.record.name, f.record.value, _need(f.record), f.mistake or f.verdict.value)
+        (f.record.type, f.record.name, _value(f), _need(f.record), f.mistake or f.verdict.value)
         for f in found
     ]
     return table(("TYPE", "NAME", "VALUE", "", "LAST CHECK"), rows)
+
+
+def _value(finding: Finding) -> str:
+    """To publish; of what is found, what stands there."""
+    if finding.to_publish is None and finding.verdict is Verdict.FOUND:
+        return next(iter(finding.found), finding.record.value)
+    return finding.to_publish or "(what is there must be kept: see the Senders page)"
 
 
 def _need(record: DnsRecord) -> str:
