@@ -65,12 +65,14 @@ def token(app: App, region: str, identity: Identity) -> str | None:
 
 
 def with_mail_from(app: App, region: str, identity: Identity, state: IdentityState) -> IdentityState:
-    """The state with a MAIL FROM domain that was free in DNS, when the identity has none and nobody chose so.
-    Nothing depends on it: where SES or DNS fails, the next check tries again."""
+    """The state with a MAIL FROM domain when SES has none: the one that is wanted, or else one that was free
+    in DNS unless somebody chose to have none. Nothing depends on it: where SES or DNS fails, the next check
+    tries again."""
     if identity.type != DOMAIN or state.mail_from_domain or identity.mail_from_status == MAIL_FROM_OFF:
         return state
     resolver = dns.Resolver(app.settings.dns_servers)
-    names = (f"{label}.{identity.name}" for label in MAIL_FROM_NAMES)
+    wanted = identity.mail_from_domain
+    names = [wanted] if wanted else [f"{label}.{identity.name}" for label in MAIL_FROM_NAMES]
     free = next((name for name in names if dns.mail_from_taken(name, resolver) is None), None)
     if free is None:
         return state

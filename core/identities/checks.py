@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import accounts, audit, dns, tenants
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.conflicts import one_wins
-from core.db.models import Identity, Tenant
+from core.db.models import Identity, Sender, Tenant
 from core.db.states import VerificationStatus
 from core.dns import Finding
 from core.errors import Conflict, PostyardError, ProviderError, TooSoon
@@ -24,11 +24,14 @@ from core.identities import at_ses
 from core.identities.breaks import Standing, follow
 from core.identities.records import DOMAIN, records
 from core.identities.removal import undo_if_removed
-from core.identities.rows import get_identity, live, refuse_unneeded
+from core.identities.rows import get_identity, last_check, live, refuse_unneeded
 from core.providers.base import IdentityState
 
 COOLDOWN_SECONDS = 30
 VERIFIED_EVERY = timedelta(days=1)
+AFTER_A_FAILURE = timedelta(minutes=15)  # SES did not answer, or refused: nothing was learned
+DNS_SECONDS = 10.0
+LEAST_DNS_SECONDS = 2.0
 # SES answers about one question a second: what is due is taken in batches, and the rest in a later run.
 BATCH = 10
 BATCHES_A_RUN = 5
@@ -48,6 +51,7 @@ class Check:
     status_before: str
     tenant: Tenant
     region: str
+    is_first_today: bool
     mends: bool
     has_made: bool = False
 
@@ -102,12 +106,20 @@ def note(identity: Identity, state: IdentityState, at: datetime) -> None:
     identity.dkim_status = state.dkim_status
     identity.dkim_tokens = list(state.dkim_tokens)
     identity.signing_hosted_zone = state.signing_hosted_zone
-    identity.mail_from_domain = state.mail_from_domain
-    if state.mail_from_domain or identity.mail_from_status != at_ses.MAIL_FROM_OFF:
-        identity.mail_from_status = state.mail_from_status
+    _note_mail_from(identity, state)
     identity.error_type = state.error_type
     identity.verification_info = dict(state.verification_info)
     identity.error_detail = None
+
+
+def _note_mail_from(identity: Identity, state: IdentityState) -> None:
+    """What is wanted here stays so, whatever somebody has set in SES: core/drift tells and mends that."""
+    wanted = identity.mail_from_domain
+    if wanted is None and identity.mail_from_status != at_ses.MAIL_FROM_OFF:
+        identity.mail_from_domain, identity.mail_from_status = state.mail_from_domain, state.mail_from_status
+    elif wanted is not None:
+        is_used = state.mail_from_domain == wanted
+        identity.mail_from_status = state.mail_from_status if is_used else VerificationStatus.NOT_STARTED
 
 
 def _begin(app: App, tenant_id: int, identity_id: int, *, mends: bool) -> Check:
@@ -115,6 +127,7 @@ def _begin(app: App, tenant_id: int, identity_id: int, *, mends: bool) -> Check:
     now = app.now()
     cooldown = timedelta(seconds=COOLDOWN_SECONDS)
     with app.db.begin() as session:
+        last = session.scalar(select(last_check()).where(Identity.id == identity_id))
         begun = session.execute(
             update(Identity)
             .where(Identity.id == identity_id, Identity.tenant_id == tenant_id)
@@ -133,7 +146,16 @@ def _begin(app: App, tenant_id: int, identity_id: int, *, mends: bool) -> Check:
             raise TooSoon(_too_soon(identity, now))
         tenant = tenants.get_tenant(session, tenant_id)
         region = accounts.get_account(session, tenant.account_id).region
-        return Check(identity, Standing.of(identity), identity.verification_status, tenant, region, mends)
+        is_first_today = last is None or last.date() != now.date()
+        return Check(
+            identity,
+            Standing.of(identity),
+            identity.verification_status,
+            tenant,
+            region,
+            is_first_today=is_first_today,
+            mends=mends,
+        )
 
 
 def _too_soon(identity: Identity, now: datetime) -> str:
@@ -146,15 +168,26 @@ def _look(app: App, check: Check) -> list[Finding]:
     identity, region = check.identity, check.region
     state = _found(app, check) or _made_again(app, check)
     if check.mends:  # asking for one makes the domain where SES does not have it
-        identity.verification_token = at_ses.token(app, region, identity)
+        _note_token(app, check, state)
+    began = app.clock.monotonic()
     state = at_ses.with_mail_from(app, region, identity, state)
     note(identity, state, app.now())
     wanted = records(identity, region)
     if not wanted:
         return []
-    findings = dns.diagnose(identity.name, wanted, dns.Resolver(app.settings.dns_servers))
+    left = max(LEAST_DNS_SECONDS, DNS_SECONDS - (app.clock.monotonic() - began))
+    resolver = dns.Resolver(app.settings.dns_servers)
+    findings = dns.diagnose(identity.name, wanted, resolver, within_seconds=left)
     note(identity, at_ses.begun_again(app, region, identity.name, state, findings), app.now())
     return findings
+
+
+def _note_token(app: App, check: Check, state: IdentityState) -> None:
+    """Credentials that could not ask for it may do so by now: tried once a day while it is of use."""
+    identity = check.identity
+    if identity.verification_token == at_ses.NO_TOKEN and not state.verified_for_sending:
+        identity.verification_token = None if check.is_first_today else at_ses.NO_TOKEN
+    identity.verification_token = at_ses.token(app, check.region, identity)
 
 
 def _found(app: App, check: Check) -> IdentityState | None:
@@ -214,15 +247,24 @@ def _keep_failure(app: App, check: Check, why: str) -> None:
 
 
 def _due(session: Session, at: datetime, pending_every: timedelta) -> list[Identity]:
-    last = func.coalesce(Identity.checked_at, Identity.created_at)
+    last = last_check()
     unfinished = or_(
         ~Identity.verified_for_sending,
         Identity.broken_at.is_not(None),
         and_(Identity.type == DOMAIN, Identity.dkim_status != VerificationStatus.SUCCESS),
     )
+    # Its removal had begun when somebody added a sender: the check makes it anew.
+    has_sender = exists().where(Sender.identity_id == Identity.id, Sender.deleted_at.is_(None))
+    to_be_made = and_(Identity.verification_status == VerificationStatus.NOT_STARTED, has_sender)
     query = live().where(
-        Identity.verification_status != VerificationStatus.NOT_STARTED,
-        or_(last < at - VERIFIED_EVERY, and_(unfinished, last < at - pending_every)),
+        or_(Identity.verification_status != VerificationStatus.NOT_STARTED, to_be_made),
+        or_(
+            last < at - VERIFIED_EVERY,
+            and_(unfinished, last < at - pending_every),
+            and_(Identity.error_detail.is_not(None), last < at - AFTER_A_FAILURE),
+            and_(to_be_made, Identity.checked_at.is_(None)),
+            last > at + timedelta(seconds=COOLDOWN_SECONDS),  # written while a clock was wrong
+        ),
     )
     return list(session.scalars(query.order_by(last, Identity.id).limit(BATCH * BATCHES_A_RUN)))
 

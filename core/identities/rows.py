@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Campaign, Identity, Message, Sender
@@ -37,6 +37,11 @@ def lock_identity(session: Session, tenant_id: int, identity_id: int) -> Identit
 
 def find_by_name(session: Session, tenant_id: int, name: str) -> Identity | None:
     return session.scalar(live().where(Identity.tenant_id == tenant_id, Identity.name == name))
+
+
+def last_check() -> ColumnElement[datetime]:
+    """Of an identity; when it was added counts as one."""
+    return func.coalesce(Identity.checked_at, Identity.created_at)
 
 
 def live_senders(session: Session, tenant_id: int, identity_id: int) -> list[Sender]:
