@@ -29,7 +29,7 @@ from core.identities.checks import (
 )
 from core.identities.names import checked_name, domain_of
 from core.identities.records import DOMAIN, findings, left_behind, records
-from core.identities.removal import give_back, remove, remove_unused, remove_unused_due, undone_if_removed
+from core.identities.removal import give_back, remove_unused, remove_unused_due, undone_if_removed
 from core.identities.rows import (
     GRACE,
     find_by_name,
@@ -57,7 +57,6 @@ __all__ = [
     "records",
     "refresh_due",
     "refuse_while_used",
-    "remove",
     "remove_unused",
     "remove_unused_due",
     "restorable",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import accounts, audit, tenants
@@ -19,8 +19,9 @@ from core.db.states import VerificationStatus
 from core.errors import Conflict, PostyardError, ProviderError
 from core.identities import breaks, ownership
 from core.identities.rows import (
+    CLOCKS_DIFFER,
     GRACE,
-    get_identity,
+    last_check,
     live,
     live_senders,
     lock_identity,
@@ -33,21 +34,9 @@ AT_ONCE = 10  # SES answers about one such request a second, and each removal ta
 logger = logging.getLogger(__name__)
 
 
-def remove(app: App, actor: Actor, tenant_id: int, identity_id: int) -> None:
-    """Out of SES and out of here, with the senders that could still be restored. Conflict while a sender or a
-    campaign that goes on uses it; where SES fails, the same call again goes on."""
-    actor.must(Action.REMOVE_SENDER, tenant_id)
-    with app.db.read() as session:
-        name = get_identity(session, tenant_id, identity_id).name
-    withdraw(app, tenant_id, identity_id, with_restorable=True)
-    with one_wins(name), app.db.begin() as session:
-        if not mark_removed(session, actor, tenant_id, identity_id, app.now()):
-            raise Conflict(f"Somebody else changed {name} just now. Look again.")
-
-
 def remove_unused(app: App, actor: Actor, tenant_id: int, identity_id: int) -> bool:
-    """The same for an identity that no sender needs, not even a deleted one in its grace; False when one does
-    or it is gone already."""
+    """Out of SES and out of here, when no sender needs it, not even a deleted one in its grace; False when
+    one does or it is gone already. Where SES fails, the same call again goes on."""
     actor.must(Action.REMOVE_SENDER, tenant_id)
     with app.db.read() as session:
         query = live().where(Identity.tenant_id == tenant_id, Identity.id == identity_id)
@@ -60,21 +49,30 @@ def remove_unused(app: App, actor: Actor, tenant_id: int, identity_id: int) -> b
 
 def remove_unused_due(app: App) -> str:
     """Job: identities whose last sender is gone for good, and those that never had one for as long."""
-    with app.db.read() as session:
+    now = app.now()
+    with app.db.begin() as session:
+        session.execute(
+            update(Identity)
+            .where(Identity.removed_at.is_(None), Identity.created_at > now + CLOCKS_DIFFER)
+            .values(created_at=now)
+        )
         had_one = exists().where(Sender.identity_id == Identity.id)
-        query = live().where(_unused(app.now()), or_(had_one, Identity.created_at < app.now() - GRACE))
-        unused = list(session.scalars(query.order_by(Identity.id).limit(AT_ONCE)))
+        query = live().where(_unused(now), or_(had_one, Identity.created_at < now - GRACE))
+        # What failed the last time is tried after the others.
+        ahead = Identity.checked_at > now + CLOCKS_DIFFER
+        last_try = case((ahead, Identity.created_at), else_=last_check())
+        unused = list(session.scalars(query.order_by(last_try, Identity.id).limit(AT_ONCE)))
     removed = sum(_try_to_remove(app, identity) for identity in unused)
     return f"Removed {removed} of {len(unused)} unused domains from SES."
 
 
-def withdraw(app: App, tenant_id: int, identity_id: int, *, with_restorable: bool = False) -> None:
+def withdraw(app: App, tenant_id: int, identity_id: int) -> None:
     """Nothing is sent from it any more, here first and then in SES, so that `mark_removed` may follow. Where
-    SES fails it stays, as if it had never been begun: adding a sender begins it anew. Conflict while it has
-    senders; `with_restorable`: not for the sake of deleted ones."""
+    SES fails it stays, as if it had never been begun: adding a sender begins it anew. Conflict while a sender
+    needs it."""
     with one_wins("the identity"), app.db.begin() as session:
         identity = lock_identity(session, tenant_id, identity_id)
-        if senders := _in_the_way(session, tenant_id, identity_id, app.now(), with_restorable):
+        if senders := _in_the_way(session, tenant_id, identity_id, app.now()):
             listed = ", ".join(sender.address for sender in senders)
             raise Conflict(f"{identity.name} has senders: {listed}. Delete them first.")
         refuse_while_used(session, tenant_id, identity.name, Sender.identity_id == identity_id)
@@ -151,11 +149,7 @@ def _delete_ours(app: App, tenant: Tenant, region: str, name: str) -> None:
         provider.delete_identity(name, tenant.slug)
 
 
-def _in_the_way(
-    session: Session, tenant_id: int, identity_id: int, at: datetime, with_restorable: bool
-) -> list[Sender]:
-    if with_restorable:
-        return live_senders(session, tenant_id, identity_id)
+def _in_the_way(session: Session, tenant_id: int, identity_id: int, at: datetime) -> list[Sender]:
     query = select(Sender).where(Sender.tenant_id == tenant_id, Sender.identity_id == identity_id)
     return list(session.scalars(query.where(wanted(at)).order_by(Sender.address)))
 
@@ -179,4 +173,6 @@ def _try_to_remove(app: App, identity: Identity) -> bool:
         return remove_unused(app, SYSTEM, identity.tenant_id, identity.id)
     except PostyardError as e:
         logger.warning("identity %s was not removed and will be tried again: %s", identity.name, e)
+        with app.db.begin() as session:
+            session.execute(update(Identity).where(Identity.id == identity.id).values(checked_at=app.now()))
         return False

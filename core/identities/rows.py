@@ -13,6 +13,7 @@ from core.errors import Conflict, NotFound
 from core.identities.names import above, domain_of, look_alike
 
 GRACE = timedelta(days=7)  # so long a deleted sender can be restored, and its identity stays
+CLOCKS_DIFFER = timedelta(minutes=1)  # a time further ahead was written by a wrong clock
 ACTIVE_CAMPAIGNS = (
     CampaignStatus.SENDING,
     CampaignStatus.SCHEDULED,

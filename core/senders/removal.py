@@ -17,6 +17,7 @@ from core.db.models import Identity, Sender
 from core.dns import DnsRecord
 from core.errors import Conflict, NotFound, ProviderError
 from core.identities.breaks import go_on
+from core.identities.rows import CLOCKS_DIFFER
 from core.senders.rows import (
     NO_SENDER,
     SenderView,
@@ -78,7 +79,7 @@ def restore(app: App, actor: Actor, tenant_id: int, sender_id: int) -> Sender:
 
 def undelete(session: Session, actor: Actor, sender: Sender, at: datetime) -> None:
     """Of a deleted one; the tenant's row is locked by the caller."""
-    if sender.deleted_at is None or sender.removed_at is not None or _grace_ends(sender.deleted_at) <= at:
+    if sender.deleted_at is None or sender.removed_at is not None or _grace_ends(sender.deleted_at, at) <= at:
         raise Conflict(f"{sender.address} can no longer be restored. Add it again.")
     refuse_known(session, sender.tenant_id, sender.address)
     try:
@@ -95,16 +96,17 @@ def undelete(session: Session, actor: Actor, sender: Sender, at: datetime) -> No
 def list_deleted(app: App, actor: Actor, tenant_id: int) -> list[SenderView]:
     """Those that can be restored, the last deleted first."""
     actor.must(Action.SEE_TENANT, tenant_id)
+    now = app.now()
     query = (
         select(Sender, Identity)
         .join(Identity, Sender.identity_id == Identity.id)
-        .where(Sender.tenant_id == tenant_id, identities.restorable(app.now()))
+        .where(Sender.tenant_id == tenant_id, identities.restorable(now))
         .where(Identity.removed_at.is_(None))
         .order_by(Sender.deleted_at.desc(), Sender.id.desc())
     )
     with app.db.read() as session:
         return [
-            SenderView(sender, identity, sender.deleted_at and _grace_ends(sender.deleted_at))
+            SenderView(sender, identity, sender.deleted_at and _grace_ends(sender.deleted_at, now))
             for sender, identity in session.execute(query)
         ]
 
@@ -113,6 +115,11 @@ def purge_due(app: App) -> str:
     """Job: what was deleted seven days ago goes for good, then the identities nobody needs any more."""
     now = app.now()
     with app.db.begin() as session:
+        session.execute(
+            update(Sender)
+            .where(Sender.removed_at.is_(None), Sender.deleted_at > now + CLOCKS_DIFFER)
+            .values(deleted_at=now)
+        )
         gone = session.execute(
             update(Sender)
             .where(Sender.removed_at.is_(None), Sender.deleted_at <= now - identities.GRACE)
@@ -146,7 +153,7 @@ def _delete(session: Session, actor: Actor, sender: Sender, at: datetime, *, at_
     return Removed(
         sender.address,
         _left_behind(session, sender, at),
-        at if at_once else _grace_ends(deleted_at),
+        at if at_once else _grace_ends(deleted_at, at),
         was_default,
     )
 
@@ -179,5 +186,6 @@ def _out_of_ses(app: App, actor: Actor, sender: Sender) -> None:
         logger.info("the domain of a deleted sender stays: %s", e)
 
 
-def _grace_ends(deleted_at: datetime) -> datetime:
-    return deleted_at + identities.GRACE
+def _grace_ends(deleted_at: datetime, now: datetime) -> datetime:
+    """A clock that was wrong makes no grace longer."""
+    return min(deleted_at, now) + identities.GRACE

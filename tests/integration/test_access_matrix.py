@@ -145,8 +145,6 @@ REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
     "campaigns.cancel": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.cancel(a, p, t, i.campaign)),
     "identities.checks.verify_now": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.verify_now(a, p, t, i.identity)),
-    "identities.removal.remove": (Action.REMOVE_SENDER,
-        lambda a, p, t, i: identities.remove(a, p, t, i.identity)),
     "identities.removal.remove_unused": (Action.REMOVE_SENDER,
         lambda a, p, t, i: identities.remove_unused(a, p, t, i.identity)),
     "onboarding.create_link": (Action.SHARE_ONBOARDING,
@@ -192,7 +190,7 @@ ALL_OF_TENANT = OF_TENANT | REFUSED_ONLY
 WITH_ROWS = [
     "campaigns.create", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel",
     "campaigns.status", "campaigns.list_messages", "identities.checks.verify_now",
-    "identities.removal.remove", "identities.set_mail_from", "senders.findings", "senders.removal.restore",
+    "identities.set_mail_from", "senders.findings", "senders.removal.restore",
     "onboarding.create_link", "onboarding.revoke_link",
     "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now",
     "senders.removal.remove",

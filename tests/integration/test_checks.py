@@ -205,7 +205,9 @@ def test_an_identity_that_got_a_sender_while_ses_deleted_it_is_kept(
     app: App, alice: Actor, sender: Sender
 ) -> None:
     senders.remove(app, alice, sender.tenant_id, sender.id)
-    removal.withdraw(app, sender.tenant_id, sender.identity_id, with_restorable=True)
+    with app.db.begin() as session:
+        session.execute(update(Sender).values(deleted_at=app.now() - timedelta(days=8)))
+    removal.withdraw(app, sender.tenant_id, sender.identity_id)
     with app.db.begin() as session:
         session.execute(update(Sender).values(deleted_at=None))
     with app.db.begin() as session:

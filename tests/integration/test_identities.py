@@ -287,7 +287,8 @@ def test_a_removed_domain_is_gone_from_ses_and_free_for_its_next_owner(
     app: App, cast: Cast, alice: Actor
 ) -> None:
     identity = identities.add(app, cast.bob, cast.acme.id, "acme-mail.io")
-    identities.remove(app, alice, cast.acme.id, identity.id)
+    assert identities.remove_unused(app, alice, cast.acme.id, identity.id)
+    assert not identities.remove_unused(app, alice, cast.acme.id, identity.id)
     with pytest.raises(NotFound), app.db.read() as session:
         identities.get_identity(session, cast.acme.id, identity.id)
     with pytest.raises(ProviderError):
@@ -297,12 +298,14 @@ def test_a_removed_domain_is_gone_from_ses_and_free_for_its_next_owner(
 
 def test_a_domain_with_senders_or_a_campaign_is_not_removed(app: App, cast: Cast, alice: Actor) -> None:
     sender = senders.add(app, cast.bob, cast.acme.id, "news@acme-mail.io")
-    with pytest.raises(Conflict, match=r"news@acme-mail\.io"):
-        identities.remove(app, alice, cast.acme.id, sender.identity_id)
+    assert not identities.remove_unused(app, alice, cast.acme.id, sender.identity_id)
     senders.remove(app, alice, cast.acme.id, sender.id)
+    assert not identities.remove_unused(app, alice, cast.acme.id, sender.identity_id)
+    with app.db.begin() as session:
+        session.execute(update(Sender).values(deleted_at=app.now() - timedelta(days=8)))
     campaign_on(app, sender, CampaignStatus.SENDING)
     with pytest.raises(Conflict, match=r'Campaign "Autumn" uses acme-mail\.io'):
-        identities.remove(app, alice, cast.acme.id, sender.identity_id)
+        identities.remove_unused(app, alice, cast.acme.id, sender.identity_id)
     assert ses(app).get_email_identity(EmailIdentity="acme-mail.io")
 
 
@@ -313,14 +316,13 @@ def test_removing_where_ses_fails_can_be_repeated(
     for operation in ("DeleteTenantResourceAssociation", "DeleteEmailIdentity"):
         simulator.faults({**REFUSED, "operation": operation})
         with pytest.raises(ProviderError, match=operation):
-            identities.remove(app, alice, cast.acme.id, identity.id)
+            identities.remove_unused(app, alice, cast.acme.id, identity.id)
     simulator.faults()
-    identities.remove(app, alice, cast.acme.id, identity.id)
+    identities.remove_unused(app, alice, cast.acme.id, identity.id)
 
 
 def test_who_may_remove(app: App, cast: Cast, root: Actor) -> None:
     identity = identities.add(app, cast.bob, cast.acme.id, "acme-mail.io")
     with pytest.raises(PermissionDenied):
-        identities.remove(app, cast.bob, cast.acme.id, identity.id)
-    with pytest.raises(NotFound, match="There is no such identity"):
-        identities.remove(app, root, cast.globex.id, identity.id)
+        identities.remove_unused(app, cast.bob, cast.acme.id, identity.id)
+    assert not identities.remove_unused(app, root, cast.globex.id, identity.id)

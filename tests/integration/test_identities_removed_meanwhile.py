@@ -122,6 +122,6 @@ def test_what_was_added_in_the_moment_of_a_removal_is_taken_out_again(
         with app.db.read() as session:
             begun = identities.find_by_name(session, cast.acme.id, DOMAIN)
         assert begun is not None
-        identities.remove(app, alice, cast.acme.id, begun.id)
+        identities.remove_unused(app, alice, cast.acme.id, begun.id)
     assert len(raised) == 1
     assert not at_ses(app)

@@ -12,6 +12,7 @@ from core.access import Actor
 from core.app import App
 from core.db.models import AuditEntry, Identity, Sender
 from core.errors import Conflict, InputError, NotFound, PermissionDenied, ProviderError
+from core.identities import removal
 from tests.conftest import Cast, verified_sender
 from tests.integration.test_identities import REFUSED, cool_down, publish, unpublish
 from tests.simulators import Simulator
@@ -49,6 +50,11 @@ def as_if_deleted(app: App, *, ago: timedelta) -> datetime:
 def row(app: App, sender: Sender) -> Sender:
     with app.db.read() as session:
         return session.get_one(Sender, sender.id)
+
+
+def identity_row(app: App, identity: Identity) -> Identity:
+    with app.db.read() as session:
+        return session.get_one(Identity, identity.id)
 
 
 def test_a_deleted_sender_can_be_restored_for_seven_days(
@@ -163,6 +169,54 @@ def test_an_identity_that_never_had_a_sender_goes_after_a_week(app: App, cast: C
         session.execute(update(Identity).values(created_at=app.now() - timedelta(days=8)))
     assert "Removed 1 of 1" in senders.purge_due(app)
     assert not at_ses(app)
+
+
+@SQLITE
+def test_ten_that_ses_does_not_let_go_keep_no_other_from_its_removal(
+    app: App, simulator: Simulator, cast: Cast
+) -> None:
+    with app.db.begin() as session:
+        session.add_all(
+            Identity(
+                tenant_id=cast.acme.id,
+                name=f"acme{number}-mail.io",
+                verification_status="PENDING",
+                created_at=app.now() - timedelta(days=8),
+            )
+            for number in range(removal.AT_ONCE)
+        )
+    identities.add(app, cast.bob, cast.acme.id, "acme-mail.io")
+    with app.db.begin() as session:
+        session.execute(update(Identity).values(created_at=app.now() - timedelta(days=8)))
+    simulator.faults({**REFUSED, "operation": "DeleteTenantResourceAssociation", "times": removal.AT_ONCE})
+    assert "Removed 0 of 10" in senders.purge_due(app)
+    assert at_ses(app)
+    senders.purge_due(app)
+    assert not at_ses(app)
+
+
+@SQLITE
+def test_times_of_a_wrong_clock_make_no_grace_longer(
+    app: App, cast: Cast, alice: Actor, sender: Sender
+) -> None:
+    senders.remove(app, alice, cast.acme.id, sender.id)
+    never_used = identities.add(app, cast.bob, cast.acme.id, "acme-post.io")
+    ahead = app.now() + timedelta(days=400)
+    with app.db.begin() as session:
+        session.execute(update(Sender).values(deleted_at=ahead))
+        session.execute(update(Identity).values(created_at=ahead))
+
+    def until() -> datetime:
+        [view] = senders.list_deleted(app, cast.carol, cast.acme.id)
+        return view.restorable_until or ahead
+
+    in_a_week = app.now() + timedelta(days=7)
+    assert abs(until() - in_a_week) < timedelta(minutes=1)
+    assert "0 deleted senders" in senders.purge_due(app)
+    assert abs(until() - in_a_week) < timedelta(minutes=1)
+    for kept in (row(app, sender).deleted_at, identity_row(app, never_used).created_at):
+        assert kept is not None
+        assert abs(kept - app.now()) < timedelta(minutes=1)
 
 
 @SQLITE
@@ -281,7 +335,8 @@ def test_one_whose_address_or_domain_is_taken_is_not_restored(
     with app.db.begin() as session:
         live = session.scalars(select(Sender).where(Sender.deleted_at.is_(None))).one()
         live.deleted_at = live.removed_at = app.now()
-    identities.remove(app, alice, cast.acme.id, sender.identity_id)
+    with app.db.begin() as session:
+        session.execute(update(Identity).values(removed_at=app.now()))
     assert restorable(app, cast) == []
     with pytest.raises(Conflict, match=r"The domain of .* was removed meanwhile\. Add it again"):
         senders.restore(app, alice, cast.acme.id, sender.id)
