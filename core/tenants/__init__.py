@@ -4,7 +4,7 @@ directory.py knows who there is, plan.py what each needs in AWS and how it is lo
 provisioning.py walks the plan, pausing.py stops and resumes, reputation.py follows what SES itself thinks.
 """
 
-from core.tenants.directory import get_by_slug, get_tenant, list_tenants
+from core.tenants.directory import get_by_slug, get_tenant, list_tenants, lock_tenant
 from core.tenants.pausing import disable, pause, resume, sync_due
 from core.tenants.plan import (
     DONE,
@@ -29,7 +29,7 @@ from core.tenants.reputation import (
     reputation_due,
     set_reputation_policy,
 )
-from core.tenants.resources import keep_all, list_resources
+from core.tenants.resources import keep_all, list_resources, when_checked
 
 __all__ = [
     "AMAZON",
@@ -52,6 +52,7 @@ __all__ = [
     "keep_all",
     "list_resources",
     "list_tenants",
+    "lock_tenant",
     "look_at",
     "make",
     "mark_reputation_due",
@@ -65,4 +66,5 @@ __all__ = [
     "set_reputation_policy",
     "sync_due",
     "things_of",
+    "when_checked",
 ]

@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.db.models import TenantResource
+from core.db.states import ResourceState
 from core.db.upsert import insert
 from core.tenants.plan import Seen
 
@@ -21,6 +22,8 @@ def keep(session: Session, tenant_id: int, position: int, seen: Seen, at: dateti
         "detail": seen.found.detail,
         "checked_at": at,
     }
+    if seen.found.state != ResourceState.UNKNOWN:
+        said["last_known"] = seen.found.state
     session.execute(
         insert(session, TenantResource)
         .values(tenant_id=tenant_id, key=seen.key, **said)
@@ -28,14 +31,22 @@ def keep(session: Session, tenant_id: int, position: int, seen: Seen, at: dateti
     )
 
 
-def keep_all(session: Session, tenant_id: int, seen: Sequence[Seen], at: datetime) -> None:
-    """These and no others: what the tenant needs no longer goes."""
-    keys = [each.key for each in seen]
+def keep_all(
+    session: Session, tenant_id: int, seen: Sequence[Seen], at: datetime, *, keys: Sequence[str]
+) -> None:
+    """`keys`: all that the tenant needs, in order; the rest goes, and what was not seen of them stays."""
     session.execute(
         delete(TenantResource).where(TenantResource.tenant_id == tenant_id, TenantResource.key.not_in(keys))
     )
-    for position, each in enumerate(seen):
-        keep(session, tenant_id, position, each, at)
+    for each in seen:
+        keep(session, tenant_id, keys.index(each.key), each, at)
+
+
+def when_checked(session: Session, tenant_id: int) -> dict[str, datetime]:
+    query = select(TenantResource.key, TenantResource.checked_at)
+    return {
+        row.key: row.checked_at for row in session.execute(query.where(TenantResource.tenant_id == tenant_id))
+    }
 
 
 def list_resources(session: Session, tenant_id: int) -> list[TenantResource]:

@@ -12,11 +12,12 @@ from sqlalchemy import delete, select, update
 from core import drift, senders, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Alert, AuditEntry, Identity, TenantResource
+from core.db.models import Alert, AuditEntry, Identity, Tenant, TenantResource
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
 from core.reports import overview
 from tests.conftest import Cast
 from tests.in_aws import aws, counts
+from tests.meanwhile import SilentAbout
 from tests.simulators import Simulator
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -164,17 +165,55 @@ def test_a_run_takes_few_tenants_and_the_longest_unseen_first(app: App, cast: Ca
 
 
 @on_sqlite
-def test_while_aws_does_not_answer_the_job_ends_and_comes_again(
-    app: App, simulator: Simulator, cast: Cast
+def test_while_aws_does_not_answer_the_job_ends_early_and_comes_again_in_an_hour(
+    app: App, simulator: Simulator, cast: Cast, alice: Actor
 ) -> None:
-    tomorrow = later(app, hours=25)
+    for number in range(3):
+        tenants.create(app, alice, slug=f"more-{number}", name=f"More {number}")
     simulator.faults({"kind": "error", "operation": "GetQueueUrl", "status": 500, "times": 0})
-    assert drift.check_due(tomorrow) == "Compared 0 of 2 tenants with what AWS has."
-    assert {row.state for row in drift.resources(app, cast.bob, cast.acme.id)} == {"unknown"}
+    assert drift.check_due(later(app, hours=25)) == "Compared 0 of 5 tenants with what AWS has."
+    states = [{row.state for row in drift.resources(app, alice, each)} for each in range(1, 6)]
+    assert states == [{"unknown"}] * 3 + [{"done"}] * 2
+    assert drift.check_due(later(app, hours=25)) == "Compared 0 of 2 tenants with what AWS has."
     assert alerts(app) == []
     simulator.faults()
-    assert drift.check_due(tomorrow) == "Compared 2 of 2 tenants with what AWS has."
+    assert drift.check_due(later(app, hours=25.9)) == "Compared 0 of 0 tenants with what AWS has."
+    assert drift.check_due(later(app, hours=26.1)) == "Compared 5 of 5 tenants with what AWS has."
     assert drift.differences(app, cast.bob, cast.acme.id) == []
+
+
+@on_sqlite
+def test_one_tenant_that_aws_does_not_answer_for_keeps_no_other_waiting(
+    app: App, simulator: Simulator, cast: Cast, alice: Actor
+) -> None:
+    for number in range(drift.DUE_AT_ONCE):
+        tenants.create(app, alice, slug=f"more-{number}", name=f"More {number}")
+    with app.db.begin() as session:  # the longest unseen
+        session.execute(
+            update(Tenant).where(Tenant.id == cast.acme.id).values(provisioned_at=Tenant.created_at)
+        )
+    silent = replace(later(app, hours=25), providers=SilentAbout(app.providers, "acme"))
+    assert drift.check_due(silent) == "Compared 4 of 5 tenants with what AWS has."
+    assert drift.check_due(silent) == "Compared 2 of 2 tenants with what AWS has."
+    assert drift.check_due(silent) == "Compared 0 of 0 tenants with what AWS has."
+    assert drift.check_due(later(app, hours=26.1)) == "Compared 1 of 1 tenants with what AWS has."
+
+
+@on_sqlite
+@pytest.mark.parametrize("days_ahead", [0.01, 1, 40])
+def test_what_was_checked_while_a_clock_was_wrong_is_checked_again(
+    app: App, cast: Cast, alice: Actor, days_ahead: float
+) -> None:
+    ahead = later(app, days=days_ahead)
+    for tenant in (cast.acme, cast.globex):
+        drift.check(ahead, alice, tenant.id)
+    assert drift.check_due(app) == "Compared 2 of 2 tenants with what AWS has."
+    assert drift.check_due(app) == "Compared 0 of 0 tenants with what AWS has."
+    lose_destination(app, "acme")
+    drift.check(ahead, alice, cast.acme.id)
+    tenants.repair(app, alice, cast.acme.id)
+    drift.check(app, alice, cast.acme.id)
+    assert [alert.cleared_at is None for alert in alerts(app)] == [False]
 
 
 @on_sqlite

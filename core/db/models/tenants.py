@@ -56,5 +56,6 @@ class TenantResource(Base):
     position: Mapped[int]  # in the plan
     name: Mapped[str]  # its name or ARN in AWS
     state: Mapped[str]  # done, missing, different, failed, unknown
+    last_known: Mapped[str | None]  # the last state that was not unknown
     detail: Mapped[Told] = mapped_column(default="")
     checked_at: Mapped[datetime]

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("last_known", sa.String(), nullable=True),
         sa.Column("detail", sa.String(), nullable=False),
         sa.Column("checked_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_tenant_resources_tenant_id")),
