@@ -30,7 +30,10 @@ AMAZON = Actor(username="Amazon SES", role=Role.ADMIN)
 
 PAUSED_BY_AWS = "paused by AWS"  # the kind of alert
 SWEEP_EVERY = timedelta(days=1)
+TRY_AGAIN_AFTER = timedelta(minutes=5)
+CLOCKS_DIFFER = timedelta(minutes=5)
 DUE_AT_ONCE = 10
+SILENT_IN_A_ROW = 3  # then SES is away, and not only for one tenant
 NO_CAUSE = "it gives no cause; its findings may tell"
 
 logger = logging.getLogger(__name__)
@@ -91,19 +94,21 @@ def read_reputation(app: App, tenant_id: int) -> Tenant:
 
 
 def reputation_due(app: App) -> str:
-    """Job: ask about the tenants that SES sent a notice of, and about every tenant once a day."""
+    """Job: ask about the tenants that SES sent a notice of, and about every tenant once a day. One that SES
+    does not answer for is tried again later, after the others."""
     with app.db.read() as session:
         due = list(session.scalars(_due(app.now())))
-    read = 0
+    read = silent = 0
     for tenant_id in due:
         try:
             read_reputation(app, tenant_id)
-            read += 1
+            read, silent = read + 1, 0
         except ProviderError as e:
             logger.warning("the reputation of tenant %s was not read: %s", tenant_id, e)
-            if not e.permanent:
-                break  # nobody answers: they stay due
-            _leave_until_the_next_sweep(app, tenant_id)
+            silent = 0 if e.permanent else silent + 1
+            _leave(app, tenant_id, until_the_next_sweep=e.permanent)
+        if silent == SILENT_IN_A_ROW:
+            break
     return f"Read SES's view of {read} of {len(due)} tenants."
 
 
@@ -124,21 +129,23 @@ def mark_reputation_due(session: Session, arns: Collection[str]) -> None:
 def _due(at: datetime) -> Select[int]:
     last = func.coalesce(Tenant.reputation_checked_at, Tenant.created_at)
     never = Tenant.reputation_checked_at.is_(None)
+    lately = Tenant.reputation_tried_at.between(at - TRY_AGAIN_AFTER, at)
+    sweep = or_(last < at - SWEEP_EVERY, last > at + CLOCKS_DIFFER)  # written while a clock was wrong
     return (
         select(Tenant.id)
-        .where(Tenant.ses_tenant_arn.is_not(None))
-        .where(or_(Tenant.reputation_due, never, last < at - SWEEP_EVERY))
+        .where(Tenant.ses_tenant_arn.is_not(None), ~func.coalesce(lately, False))
+        .where(or_(Tenant.reputation_due, never, sweep))
         .order_by(Tenant.reputation_due.desc(), last, Tenant.id)
         .limit(DUE_AT_ONCE)
     )
 
 
-def _leave_until_the_next_sweep(app: App, tenant_id: int) -> None:
+def _leave(app: App, tenant_id: int, *, until_the_next_sweep: bool) -> None:
+    """What SES refuses to tell is not asked for again before tomorrow."""
+    asked = {"reputation_due": False, "reputation_checked_at": app.now()} if until_the_next_sweep else {}
     with app.db.begin() as session:
         session.execute(
-            update(Tenant)
-            .where(Tenant.id == tenant_id)
-            .values(reputation_due=False, reputation_checked_at=app.now())
+            update(Tenant).where(Tenant.id == tenant_id).values(reputation_tried_at=app.now(), **asked)
         )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import events, tenants
 from core.access import SYSTEM, Actor
@@ -21,6 +22,7 @@ from core.reports import overview, pauses
 from tests.conftest import Cast
 from tests.in_aws import aws
 from tests.integration.test_drift_daily import later
+from tests.meanwhile import SilentAbout
 from tests.simulators import Simulator
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -289,8 +291,49 @@ def test_while_ses_does_not_answer_tenants_stay_due_and_a_lost_one_waits_a_day(
 ) -> None:
     simulator.faults({"kind": "refuse_connection", "operation": "*", "times": 0})
     assert tenants.reputation_due(app) == "Read SES's view of 0 of 2 tenants."
+    assert tenants.reputation_due(app) == "Read SES's view of 0 of 0 tenants."
     simulator.faults()
     aws("sesv2", app).delete_tenant(TenantName="acme")
-    assert tenants.reputation_due(app) == "Read SES's view of 1 of 2 tenants."
-    assert tenants.reputation_due(app) == "Read SES's view of 0 of 0 tenants."
+    soon = later(app, minutes=6)
+    assert tenants.reputation_due(soon) == "Read SES's view of 1 of 2 tenants."
+    assert tenants.reputation_due(later(app, minutes=12)) == "Read SES's view of 0 of 0 tenants."
     assert look(app, cast.acme).aws_status is None
+    assert tenants.reputation_due(later(app, hours=25)) == "Read SES's view of 1 of 2 tenants."
+
+
+@on_sqlite
+def test_tenants_that_ses_does_not_answer_for_keep_no_other_waiting(
+    app: App, cast: Cast, alice: Actor
+) -> None:
+    for number in range(2):
+        tenants.create(app, alice, slug=f"acme-{number}", name=f"Acme {number}")
+    silent = replace(app, providers=SilentAbout(app.providers, "acme"))  # the first of all, and two more
+    assert tenants.reputation_due(silent) == "Read SES's view of 1 of 4 tenants."
+    assert look(app, cast.globex).reputation_checked_at is not None
+    with app.db.begin() as session:
+        tenants.mark_reputation_due(session, [str(cast.acme.ses_tenant_arn)])
+    assert tenants.reputation_due(silent) == "Read SES's view of 0 of 0 tenants."
+    assert tenants.reputation_due(later(app, minutes=6)) == "Read SES's view of 3 of 3 tenants."
+
+
+@on_sqlite
+def test_a_run_ends_early_while_ses_answers_for_nobody(app: App, cast: Cast, alice: Actor) -> None:
+    for number in range(3):
+        tenants.create(app, alice, slug=f"more-{number}", name=f"More {number}")
+    silent = replace(app, providers=SilentAbout(app.providers, "arn:"))
+    assert tenants.reputation_due(silent) == "Read SES's view of 0 of 5 tenants."
+    assert tenants.reputation_due(silent) == "Read SES's view of 0 of 2 tenants."
+    assert tenants.reputation_due(silent) == "Read SES's view of 0 of 0 tenants."
+
+
+@on_sqlite
+@pytest.mark.parametrize("days_ahead", [0.01, 40])
+def test_what_was_read_while_a_clock_was_wrong_is_read_again(app: App, cast: Cast, days_ahead: float) -> None:
+    assert tenants.reputation_due(later(app, days=days_ahead)) == "Read SES's view of 2 of 2 tenants."
+    assert tenants.reputation_due(app) == "Read SES's view of 2 of 2 tenants."
+    assert tenants.reputation_due(app) == "Read SES's view of 0 of 0 tenants."
+    with app.db.begin() as session:
+        session.execute(
+            update(Tenant).values(reputation_due=True, reputation_tried_at=app.now() + timedelta(days=40))
+        )
+    assert tenants.reputation_due(app) == "Read SES's view of 2 of 2 tenants."

@@ -40,6 +40,7 @@ class Tenant(Base):
     reputation_impact: Mapped[str | None]  # LOW or HIGH while SES has findings
     reputation_findings: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     reputation_checked_at: Mapped[datetime | None]
+    reputation_tried_at: Mapped[datetime | None]  # the last time that SES did not answer
     reputation_due: Mapped[bool] = mapped_column(default=True)  # an event says that SES's view changed
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
