@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from core import drift, senders, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
-from core.db.models import Alert, AuditEntry, Identity, Tenant, TenantResource
+from core.db.models import Account, Alert, AuditEntry, Identity, Tenant, TenantResource
 from core.errors import NotFound, PermissionDenied, PostyardError, ProviderError
 from core.reports import overview
 from tests.conftest import Cast
@@ -242,6 +242,31 @@ def test_a_half_made_tenant_shows_what_is_missing_and_is_completed_by_repair(
     simulator.faults()
     assert {row.state for row in drift.repair(app, alice, acme.id)} == {"done"}
     assert tenants.get_by_slug(app, alice, "acme").provisioned_at is not None
+
+
+def test_a_tenant_of_the_first_release_gets_what_has_come_since_by_repair(
+    app: App, cast: Cast, alice: Actor
+) -> None:
+    """It had no rule for SES's own notices, and nobody noted what it had."""
+    aws("events", app).remove_targets(Rule="postyard-status", Ids=["queue"])
+    aws("events", app).delete_rule(Name="postyard-status")
+    with app.db.begin() as session:
+        session.execute(update(Account).values(status_rule_arn=None))
+        session.execute(delete(TenantResource))
+    drift.check_due(later(app, hours=25))
+    assert {row.key: row.state for row in drift.differences(app, alice, cast.acme.id)} == {
+        "status notices": "missing"
+    }
+    assert len(alerts(app)) == 2, "the rule is missing for both tenants"
+
+    assert {row.state for row in drift.repair(app, alice, cast.acme.id)} == {"done"}
+
+    [rule] = aws("events", app).list_rules()["Rules"]
+    assert (rule["Name"], rule["State"]) == ("postyard-status", "ENABLED")
+    with app.db.read() as session:
+        assert session.scalars(select(Account.status_rule_arn)).one() == rule["Arn"]
+    assert {row.state for row in drift.check(app, alice, cast.globex.id)} == {"done"}
+    assert all(alert.cleared_at for alert in alerts(app))
 
 
 def test_an_identity_that_is_removed_takes_its_things_along(app: App, cast: Cast, alice: Actor) -> None:

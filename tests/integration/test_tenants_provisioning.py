@@ -42,10 +42,13 @@ LOST = ("CreateTenant", "CreateTenantResourceAssociation")
 REFUSED = {"kind": "error", "status": 403, "code": "AccessDeniedException"}
 # botocore repeats these two, with pauses: tried where one answer of each service fails.
 BROKEN, THROTTLED = {"kind": "error", "status": 500}, {"kind": "throttle"}
+NO_CONNECTION = {"kind": "refuse_connection"}
 FAILURES = [
     *((operation, REFUSED) for operation in CALLS),
     ("CreateTenant", THROTTLED),
     ("CreateTopic", BROKEN),
+    ("CreateConfigurationSet", NO_CONNECTION),
+    ("PutRule", NO_CONNECTION),
 ]
 
 
