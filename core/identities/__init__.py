@@ -1,12 +1,10 @@
 """Identities: domains (and single addresses) in SES that a tenant may send from once they are verified.
 
 names.py what may be one, rows.py the rows, records.py their DNS, at_ses.py calls out, ownership.py
-says whose what is there already is, checks.py verifies, breaks.py what a lost verification means, removal.py
-takes them out again."""
+says whose what is there already is, adding.py makes them, checks.py verifies, breaks.py what a lost
+verification means, removal.py takes them out again."""
 
 from __future__ import annotations
-
-from contextlib import nullcontext
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,26 +15,25 @@ from core.app import App
 from core.db.conflicts import one_wins
 from core.db.models import Identity, Sender
 from core.db.states import VerificationStatus
-from core.errors import Conflict, InputError
+from core.errors import InputError
 from core.identities import at_ses
+from core.identities.adding import add
 from core.identities.breaks import why_no_campaign, why_not_now
 from core.identities.checks import (
     COOLDOWN_SECONDS,
-    note,
     refresh_due,
     seconds_until_check,
     verify_now,
 )
 from core.identities.names import checked_name, domain_of
 from core.identities.records import DOMAIN, findings, left_behind, records
-from core.identities.removal import give_back, remove_unused, remove_unused_due, undone_if_removed
+from core.identities.removal import remove_unused, remove_unused_due
 from core.identities.rows import (
     GRACE,
     find_by_name,
     get_identity,
     live_senders,
     lock_identity,
-    refuse_anothers,
     refuse_while_used,
     restorable,
     wanted,
@@ -69,41 +66,6 @@ __all__ = [
 ]
 
 
-def add(app: App, actor: Actor, tenant_id: int, name: str) -> Identity:
-    """The tenant's identity in SES, made if need be: a domain, or one address (for development). Conflict
-    when another tenant has the domain, one above it or one that looks like it, without a word about who; and
-    when the AWS account has it already though nobody arranged it here. An administrator adopts it then: so
-    whoever has identities in SES brings them to Postyard, with their DKIM and MAIL FROM as they are."""
-    actor.must(Action.MANAGE_SENDERS, tenant_id)
-    name = checked_name(name)
-    with app.db.read() as session:
-        tenant = tenants.get_tenant(session, tenant_id)
-        region = accounts.get_account(session, tenant.account_id).region
-        is_new = find_by_name(session, tenant_id, name) is None
-    if is_new:
-        app.providers.email(region).caller_account_id()  # without AWS nothing is begun
-    identity, is_new = _reserve(app, tenant_id, name)
-    if identity.dkim_tokens or identity.verification_status != VerificationStatus.NOT_STARTED:
-        return identity
-    trusted = actor.may(Action.MANAGE_ACCOUNTS)
-    try:
-        state, adopted = at_ses.create(app, tenant, region, name, trusted=trusted)
-    except Conflict:
-        if is_new:
-            give_back(app, identity)
-        raise
-    token = at_ses.NO_TOKEN if adopted else at_ses.token(app, region, identity)
-    state = at_ses.with_mail_from(app, region, identity, state)
-    action = "adopt identity" if adopted else "add identity"
-    undone = nullcontext() if adopted else undone_if_removed(app, tenant, region, identity)
-    with undone, one_wins(name), app.db.begin() as session:
-        identity = get_identity(session, tenant_id, identity.id)
-        identity.verification_token = token
-        note(identity, state, app.now())
-        audit.record(session, actor, action, name, at=app.now(), tenant_id=tenant_id)
-    return identity
-
-
 def set_mail_from(app: App, actor: Actor, tenant_id: int, identity_id: int, domain: str | None) -> Identity:
     """The subdomain that bounces come back to; None: amazonses.com, as SES does without one. InputError with
     what is in the way of it."""
@@ -130,20 +92,6 @@ def set_mail_from(app: App, actor: Actor, tenant_id: int, identity_id: int, doma
             mail_from=domain or "amazonses.com",
         )
     return identity
-
-
-def _reserve(app: App, tenant_id: int, name: str) -> tuple[Identity, bool]:
-    """The row first, and whether it is new: two tenants that add one domain at once cannot both get as far as
-    SES."""
-    with one_wins(name), app.db.begin() as session:
-        if identity := find_by_name(session, tenant_id, name):
-            return identity, False
-        refuse_anothers(session, tenant_id, name)
-        kind = "EMAIL_ADDRESS" if "@" in name else DOMAIN
-        identity = Identity(tenant_id=tenant_id, name=name, type=kind, created_at=app.now())
-        session.add(identity)
-        session.flush()
-        return identity, True
 
 
 def _checked_mail_from(session: Session, identity: Identity, domain: str) -> str:

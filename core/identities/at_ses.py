@@ -104,6 +104,18 @@ def begun_again(
         return state
 
 
+def explained(error: ProviderError, name: str) -> ProviderError:
+    """SES's refusal of a name, for whoever typed it; any other error as it is."""
+    if error.code != "BadRequestException" or "CreateEmailIdentity" not in str(error):
+        return error
+    what = "an address" if "@" in name else "a domain"
+    return ProviderError(
+        f"Amazon SES does not accept {name} as {what}: check the spelling. ({error})",
+        permanent=error.permanent,
+        code=error.code,
+    )
+
+
 def _configuration_set(tenant: Tenant) -> str:
     if tenant.configuration_set is None:
         raise Conflict(f"{tenant.name} is not complete in SES. Repair the tenant first.")

@@ -19,6 +19,25 @@ RESERVED_LABEL = "example"
 RESERVED_ENDINGS = frozenset(
     {"test", "invalid", "localhost", "local", "internal", "onion", "arpa", "alt", "example"}
 )
+# Where everybody has a mailbox: with these endings, and with any.
+MAILBOXES = frozenset(
+    {
+        *(
+            "126.com",
+            "163.com",
+            "aol.com",
+            "fastmail.com",
+            "freenet.de",
+            "gmail.com",
+            "hey.com",
+            "icloud.com",
+        ),
+        *("laposte.net", "live.com", "mac.com", "mail.com", "mail.ru", "me.com", "msn.com", "naver.com"),
+        *("orange.fr", "posteo.de", "proton.me", "protonmail.com", "qq.com", "rediffmail.com", "seznam.cz"),
+        *("t-online.de", "tutanota.com", "web.de", "wp.pl", "yandex.ru", "ymail.com", "zoho.com"),
+    }
+)
+MAILBOXES_EVERYWHERE = frozenset({"gmx", "googlemail", "hotmail", "outlook", "yahoo"})
 # Scripts that one word is written in together (UTS 39, "highly restrictive").
 TOGETHER = (
     frozenset({"LATIN", "HAN", "HIRAGANA", "KATAKANA"}),
@@ -67,6 +86,22 @@ def checked_name(name: str) -> str:
     _refuse_nobodys(ascii_domain)
     _refuse_disguised(ascii_domain)
     return f"{checked.ascii_local_part}@{ascii_domain}" if at else ascii_domain
+
+
+def refuse_shared(name: str) -> None:
+    """InputError for a domain at which other people have their mailboxes or sites. One address at it may be
+    the user's own."""
+    if "@" in name:
+        return
+    registered = registrable(name)
+    if registered in MAILBOXES or registered.partition(".")[0] in MAILBOXES_EVERYWHERE:
+        raise InputError(
+            "This is a mailbox provider's domain: use your own, or add this one address only for "
+            "development.",
+            field="address",
+        )
+    if _suffixes(private=True).is_public(name):
+        raise _many_peoples(name)
 
 
 def domain_of(name: str) -> str:
@@ -120,14 +155,23 @@ def _refuse_impossible(domain: str) -> None:
 def _refuse_nobodys(domain: str) -> None:
     # Without private suffixes (github.io): they have owners, who may well send mail.
     suffixes = _suffixes(private=False)
+    if suffixes.publicsuffix(domain, accept_unknown=False) is None:
+        ending = readable(domain.rpartition(".")[2])
+        raise InputError(
+            f"There is no top-level domain .{ending[:100]}: check how {domain[:100]} is written.",
+            field="address",
+        )
     registered = str(suffixes.privatesuffix(domain) or domain)
     if registered in RESERVED_DOMAINS or registered.partition(".")[0] == RESERVED_LABEL:
         raise _reserved(domain)
     if suffixes.is_public(domain):
-        raise InputError(
-            f"Many people have domains below {domain[:100]}. Use the one of them that is yours.",
-            field="address",
-        )
+        raise _many_peoples(domain)
+
+
+def _many_peoples(domain: str) -> InputError:
+    return InputError(
+        f"Many people have domains below {domain[:100]}. Use the one of them that is yours.", field="address"
+    )
 
 
 def _reserved(domain: str) -> InputError:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from core.db.models import Campaign, Identity, Message, Sender
+from core.db.models import CallTurn, Campaign, Identity, Message, Sender
 from core.db.states import CampaignStatus, MessageStatus, VerificationStatus
+from core.db.upsert import insert
 from core.errors import Conflict, NotFound
 from core.identities.names import above, domain_of, look_alike
 
 GRACE = timedelta(days=7)  # so long a deleted sender can be restored, and its identity stays
+BEGINNING = timedelta(minutes=15)  # so long somebody may still be about to make what was reserved
+NAMES = "names of identities"
 CLOCKS_DIFFER = timedelta(minutes=1)  # a time further ahead was written by a wrong clock
 ACTIVE_CAMPAIGNS = (
     CampaignStatus.SENDING,
@@ -72,7 +75,27 @@ def wanted(at: datetime) -> ColumnElement[bool]:
     return or_(Sender.deleted_at.is_(None), restorable(at))
 
 
-def refuse_anothers(session: Session, tenant_id: int, name: str) -> None:
+def never_begun() -> ColumnElement[bool]:
+    """Of an identity: a name that was reserved and never came to anything, in SES or here."""
+    return and_(
+        Identity.verification_status == VerificationStatus.NOT_STARTED,
+        Identity.verified_at.is_(None),
+        ~exists().where(Sender.tenant_id == Identity.tenant_id, Sender.identity_id == Identity.id),
+    )
+
+
+def forsaken(at: datetime) -> ColumnElement[bool]:
+    """The same, and nobody is about to make it any more."""
+    return and_(Identity.removed_at.is_(None), never_begun(), Identity.created_at < at - BEGINNING)
+
+
+def lock_names(session: Session, at: datetime) -> None:
+    """Names are reserved by one transaction at a time, whatever the tenant: each sees the ones before."""
+    turn = insert(session, CallTurn).values(name=NAMES, next_at=at)
+    session.execute(turn.on_conflict_do_update(index_elements=[CallTurn.name], set_={"next_at": at}))
+
+
+def refuse_anothers(session: Session, tenant_id: int, name: str, at: datetime) -> None:
     """Conflict for another tenant's domain, and for one that could be taken for theirs. SES lets a verified
     domain send for everything below it, so a verified domain above counts as well; one that is only asked for
     does not, or whoever asks for a big provider's domain would keep all its customers out."""
@@ -81,7 +104,7 @@ def refuse_anothers(session: Session, tenant_id: int, name: str) -> None:
         Identity.name.in_([name, domain]),
         and_(Identity.name.in_(above(domain)), Identity.verified_for_sending),
     )
-    others = live().where(Identity.tenant_id != tenant_id)
+    others = live().where(Identity.tenant_id != tenant_id, ~forsaken(at))
     if session.scalar(others.where(taken).limit(1)) is not None:
         raise Conflict(
             f"{name} cannot be added: the domain is in use here already. Ask an administrator if it is yours."

@@ -25,6 +25,7 @@ from core.db.models import (
     TenantResource,
 )
 from core.db.states import CampaignStatus, MessageStatus, ResourceState, SendingStatus
+from core.identities.rows import never_begun
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
 from core.tenants import AMAZON, PAUSED_BY_AWS, held_by_aws
 
@@ -138,7 +139,9 @@ def _worries(
 ) -> dict[int, list[str]]:
     ids = [tenant.id for tenant in tenants]
     identities = _grouped(
-        session.scalars(select(Identity).where(Identity.tenant_id.in_(ids), Identity.removed_at.is_(None)))
+        session.scalars(
+            select(Identity).where(Identity.tenant_id.in_(ids), Identity.removed_at.is_(None), ~never_begun())
+        )
     )
     blocked = _grouped(
         session.scalars(

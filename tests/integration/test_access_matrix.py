@@ -98,7 +98,7 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "checklist.checklist": (Action.SEE_TENANT, lambda a, p, t, i: checklist.checklist(a, p, t)),
     "checklist.prove_pipeline": (Action.SEND_MESSAGE, lambda a, p, t, i: checklist.prove_pipeline(a, p, t)),
     "alerts.list_open": (Action.SEE_TENANT, lambda a, p, t, i: alerts.list_open(a, p, t)),
-    "identities.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
+    "identities.adding.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
     "identities.set_mail_from": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.set_mail_from(a, p, t, i.identity, "elsewhere.net")),
     "onboarding.list_links": (Action.SHARE_ONBOARDING, lambda a, p, t, i: onboarding.list_links(a, p, t)),

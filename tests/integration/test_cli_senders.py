@@ -27,7 +27,7 @@ def published(call: Call, simulator: Simulator) -> None:
 def test_records_and_their_exports(acme: None, call: Call, run: Run) -> None:
     records = call("senders", "records", "acme", NEWS)
     assert [record["type"] for record in records] == ["CNAME"] * 3 + ["TXT"] * 3 + ["MX", "TXT"]
-    assert {record["mistake"] for record in records} == {"not checked"}
+    assert {record["mistake"] for record in records} == {"no zone"}
     assert "LAST CHECK" in run("senders", "records", "acme", NEWS).stdout
     for shape in ("bind", "route53", "cloudflare"):
         exported = call("senders", "records", "acme", NEWS, "--format", shape)

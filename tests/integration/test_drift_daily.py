@@ -113,7 +113,12 @@ def test_what_fails_for_one_reason_is_told_once(app: App, cast: Cast, alice: Act
         lost = {"key": "identity acme-mail.io", "name": "acme-mail.io", "position": 9, "state": "missing"}
         session.add(TenantResource(tenant_id=cast.acme.id, checked_at=app.now(), detail="", **lost))
         session.add(
-            Identity(tenant_id=cast.acme.id, name="acme-mail.io", created_at=app.now(), dkim_tokens=[])
+            Identity(
+                tenant_id=cast.acme.id,
+                name="acme-mail.io",
+                verification_status="PENDING",
+                created_at=app.now(),
+            )
         )
     assert worries(app) == [alert.sentence]
     with app.db.begin() as session:

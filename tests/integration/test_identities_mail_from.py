@@ -152,7 +152,7 @@ def test_findings_are_of_the_records_that_are_wanted_now(
     app: App, simulator: Simulator, cast: Cast, identity: Identity
 ) -> None:
     region = app.settings.region
-    assert {finding.mistake for finding in identities.findings(identity, region)} == {"not checked"}
+    assert {finding.verdict for finding in identities.findings(identity, region)} == {Verdict.MISSING}
     publish(simulator, identity)
     checked = identities.verify_now(app, cast.bob, cast.acme.id, identity.id)
     assert {finding.verdict for finding in identities.findings(checked, region)} == {Verdict.FOUND}
