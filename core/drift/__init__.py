@@ -59,7 +59,7 @@ def repair(app: App, actor: Actor, tenant_id: int) -> list[TenantResource]:
     found = {each.key: each.found for each in look.seen}
     mended = tenants.make(app, tenant_id, found)
     tenants.complete(app, tenant_id, "repair tenant", by=actor, mended=mended)
-    failed = mend_identities(app, actor, tenants.place_of(app, tenant_id), found)
+    failed = mend_identities(app, tenants.place_of(app, tenant_id), found, by=actor)
     if all(each.state == ResourceState.DONE for each in found.values()):
         return keep(app, look)
     look = look_at_tenant(app, tenant_id)

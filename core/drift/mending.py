@@ -25,7 +25,7 @@ from core.tenants import DONE, Found, Place, Seen
 logger = logging.getLogger(__name__)
 
 
-def mend_identities(app: App, actor: Actor, place: Place, found: Mapping[str, Found]) -> dict[str, str]:
+def mend_identities(app: App, place: Place, found: Mapping[str, Found], *, by: Actor) -> dict[str, str]:
     """Why what could not be mended was refused, by key."""
     with app.db.read() as session:
         identities = live(session, place.tenant.id)
@@ -36,7 +36,7 @@ def mend_identities(app: App, actor: Actor, place: Place, found: Mapping[str, Fo
         if not wrong or not _is_still_there(app, identity):
             continue
         try:
-            _mend(app, actor, place, identity, wrong)
+            _mend(app, by, place, identity, wrong)
         except (Conflict, ProviderError) as e:
             failed |= dict.fromkeys(wrong, str(e))
     return failed
