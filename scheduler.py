@@ -36,8 +36,7 @@ LOCK_RETRY_SECONDS = 1.0
 
 def main() -> int:
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    jobs.stop_when_told(stop, signal.SIGTERM, signal.SIGINT)
     try:
         settings = Settings.load()
         logs.to_stderr(settings.log_level)

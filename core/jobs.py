@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from queue import SimpleQueue
 from secrets import token_hex
 from typing import Any
 
@@ -69,6 +71,20 @@ LOOPS = (
     Loop("send", sending.work),
     Loop("ingest", events.poll),
 )
+
+
+def stop_when_told(stop: threading.Event, *signals: signal.Signals) -> None:
+    """Set `stop` on any of these. Not by the handler itself: that runs in the midst of whatever the main
+    thread does, and would wait for ever for the lock that `stop.wait()` holds there for a moment."""
+    told: SimpleQueue[int] = SimpleQueue()  # put() may be called by a handler
+
+    def wait() -> None:
+        told.get()
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    for number in signals:
+        signal.signal(number, lambda *_: told.put(0))
 
 
 def run_job(app: App, job: Job, *, renew_every_seconds: float = RENEW_EVERY_SECONDS) -> None:

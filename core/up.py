@@ -25,7 +25,7 @@ import click
 import orjson
 
 from core import demo as demo_tenants
-from core import users
+from core import jobs, users
 from core.access import SYSTEM, Role
 from core.app import App, build_app
 from core.db import migrate
@@ -132,8 +132,7 @@ def run(data: Path, port: int, *, demo: bool, as_json: bool) -> int:
     place = Place(data.absolute(), port)
     stop = threading.Event()
     os.umask(0o077)  # database, logs and the simulator's mail are for this user alone
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    jobs.stop_when_told(stop, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     try:
         with _locked(place.data):
             _check_ports(port)

@@ -76,8 +76,7 @@ def simulator(data: Path, port: int, as_json: bool) -> None:
 def work(app: App, actor: Actor, until_idle: bool, seconds: float | None) -> Answer:
     """Run the scheduler's jobs in the foreground."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    jobs.stop_when_told(stop, signal.SIGTERM, signal.SIGINT)
     jobs.run_foreground(app, stop, until_idle=until_idle, seconds=seconds)
     idle = jobs.is_idle(app)
     return Answer({"idle": idle}, "Nothing is left to do." if idle else "There is more to do.")

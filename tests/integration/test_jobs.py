@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -140,3 +141,15 @@ def test_a_job_that_fails_lets_go_and_says_why(app: App) -> None:
     assert (ended.error, ended.claimed_until, ended.claimed_by) == ("ValueError: no such thing", None, None)
     jobs.run_job(app, jobs.Job(NAME, 60, lambda _: "done"))
     assert (row(app).error, row(app).result) == (None, "done")
+
+
+def test_a_signal_is_heard_even_while_one_is_about_to_wait() -> None:
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGUSR1)
+    jobs.stop_when_told(stop, signal.SIGUSR1)
+    try:
+        with stop._cond:  # type: ignore[attr-defined]  # as stop.wait() holds it before it waits
+            signal.raise_signal(signal.SIGUSR1)
+        assert stop.wait(10)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
