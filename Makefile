@@ -23,10 +23,10 @@ run: $(STAMP) ## Simulator, demo tenants, scheduler, webhooks and console
 	@exec $(BIN)/postyard up
 
 test: $(STAMP) ## The whole suite, on SQLite and PostgreSQL, with browser journeys
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 3
 
 test-fast: $(STAMP) ## What needs no browser, no whole campaign and no PostgreSQL
-	$(BIN)/pytest -n 3 --dist loadgroup --ignore tests/ui --ignore tests/browser -m "not slow and not postgresql"
+	$(BIN)/pytest -n 3 --ignore tests/ui --ignore tests/browser -m "not slow and not postgresql"
 
 lint: $(STAMP) ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

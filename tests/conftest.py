@@ -28,6 +28,12 @@ DATA = Path(__file__).parent / "data"
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.scheduling import make_scheduler  # only where pytest-xdist runs the tests
+
+    return make_scheduler(config, log)
+
+
 @pytest.fixture(scope="session")
 def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     with start_simulator(tmp_path_factory.mktemp("simulator")) as simulator:

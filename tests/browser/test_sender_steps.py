@@ -26,7 +26,7 @@ from tests.consoles import Console, start_console
 from tests.databases import copy_sqlite
 from tests.simulators import Simulator
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("sender steps")]
+pytestmark = pytest.mark.browser  # one process runs them, in order: tests/scheduling.py
 NEWS, TEAM = "news@acme-mail.io", "team@acme-mail.io"
 SHOP, OLD = "hello@acme-shop.net", "old@acme-old.org"  # pending before the story begins
 
