@@ -1,6 +1,6 @@
 """Scheduling: what one test process must do alone and in order, when several share the suite.
 
-pytest-xdist's own groups (--dist loadgroup) need a node id that can be written, which pytest 9.2 does not have.
+pytest-xdist's own groups (--dist loadgroup) need a node id that can be written; pytest 9.2 has none.
 """
 
 from __future__ import annotations
