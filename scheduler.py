@@ -31,6 +31,7 @@ from core.settings import Settings
 logger = logging.getLogger("scheduler")
 
 DRAIN_SECONDS = 25
+HEAR_SIGNALS_SECONDS = 1.0
 LOCK_RETRY_SECONDS = 1.0
 
 
@@ -78,7 +79,9 @@ def _run(app: App, stop: threading.Event) -> None:
         thread.start()
     clock.start()
     logger.info("%d jobs and %d loops are running", len(jobs.JOBS), len(threads))
-    stop.wait()
+    # Never without an end: a signal that comes just before the main thread sleeps does not wake it.
+    while not stop.wait(HEAR_SIGNALS_SECONDS):
+        continue
     logger.info("ending: what is in flight is finished first")
     # Not clock.shutdown(): it closes its threads before it stops handing them jobs (APScheduler 3.11.3).
     clock.pause()
