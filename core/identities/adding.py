@@ -117,8 +117,11 @@ def _made(
             give_back(app, identity)
         raise
     except ProviderError as e:
-        if is_new and e.permanent and _is_absent(app, region, identity.name):
+        is_absent = e.permanent and _is_absent(app, region, identity.name)
+        if is_absent and is_new:
             give_back(app, identity)
+        if is_absent and "CreateEmailIdentity" not in str(e):
+            raise Conflict(f"{identity.name} was taken out of Amazon SES just now. Add it again.") from e
         raise at_ses.explained(e, identity.name) from e
 
 

@@ -20,6 +20,7 @@ from core.identities.rows import lock_names
 from core.reports import overview
 from tests.conftest import Cast
 from tests.integration.test_identities import REFUSED
+from tests.meanwhile import meanwhile
 from tests.simulators import Simulator
 from tests.visitors import Visitor
 
@@ -187,3 +188,12 @@ def test_an_ses_that_is_slow_already_is_asked_for_nothing_more(
     assert (identity.verification_token, identity.mail_from_domain) == (None, None)
     assert not {"VerifyDomainIdentity", "PutEmailIdentityMailFromAttributes"} & set(asked(simulator))
     assert identity.dns_findings
+
+
+@SQLITE
+def test_who_adds_what_is_taken_out_of_ses_in_the_same_moment_is_told(app: App, cast: Cast) -> None:
+    email = app.providers.email(app.settings.region)
+    removed = meanwhile(app, "associate", lambda: email.delete_identity("acme-mail.io", "acme"))
+    with pytest.raises(Conflict, match=r"was taken out of Amazon SES just now\. Add it again"):
+        identities.add(removed, cast.bob, cast.acme.id, "acme-mail.io")
+    assert identities.add(app, cast.bob, cast.acme.id, "acme-mail.io").dkim_tokens
