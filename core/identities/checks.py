@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import accounts, audit, dns, tenants
+from core import accounts, audit, dns, pacing, tenants
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.conflicts import one_wins
@@ -85,7 +85,7 @@ def refresh_due(app: App) -> str:
         if number:
             app.clock.sleep(BETWEEN_BATCHES_SECONDS)
         with ThreadPoolExecutor(BATCH) as pool:
-            checked += sum(pool.map(lambda identity: _refresh(app, identity), batch))
+            checked += sum(pool.map(pacing.carried(lambda identity: _refresh(app, identity)), batch))
     return f"Checked {checked} of {len(due)} identities."
 
 
