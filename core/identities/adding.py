@@ -35,7 +35,9 @@ from core.identities.rows import (
 )
 from core.providers.base import IdentityState
 
-QUICK_SECONDS = 3.0  # an SES that needs longer to make it is asked for nothing else yet
+# An SES that needs longer to make it is asked for nothing else yet: five turns at its control operations take
+# six seconds, one of them without an answer takes ten.
+QUICK_SECONDS = 10.0
 DNS_SECONDS = 5.0
 NOBODY_WAITS_SECONDS = 6.0
 
