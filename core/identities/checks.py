@@ -79,13 +79,17 @@ def refresh_due(app: App) -> str:
     with app.db.read() as session:
         due = _due(session, app.now(), timedelta(hours=app.settings.verify_every_hours))
     checked = 0
+
+    def refresh(identity: Identity) -> bool:
+        return _refresh(app, identity)
+
     for number, batch in enumerate(_batches(due)):
         if app.clock.monotonic() - started > NO_NEW_BATCH_AFTER_SECONDS:
             break
         if number:
             app.clock.sleep(BETWEEN_BATCHES_SECONDS)
         with ThreadPoolExecutor(BATCH) as pool:
-            checked += sum(pool.map(pacing.carried(lambda identity: _refresh(app, identity)), batch))
+            checked += sum(pool.map(pacing.carried(refresh), batch))
     return f"Checked {checked} of {len(due)} identities."
 
 
