@@ -24,6 +24,9 @@ class Action(StrEnum):
     RESUME_TENANT = "resume a tenant"
     REPAIR_TENANT = "check and repair a tenant's setup"
     SET_REPUTATION_POLICY = "choose a tenant's reputation policy"
+    SET_LIMITS = "limit how much a tenant sends"
+    SET_FALLBACK = "choose a tenant's fallback policy"
+    WARM_UP = "warm a tenant up"
     MANAGE_SENDERS = "add and verify senders"
     REMOVE_SENDER = "remove or restore a sender"
     SHARE_ONBOARDING = "share a domain's onboarding page"
@@ -55,6 +58,9 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.RESUME_TENANT: _STAFF,
     Action.REPAIR_TENANT: _STAFF,
     Action.SET_REPUTATION_POLICY: _STAFF,
+    Action.SET_LIMITS: _STAFF,
+    Action.SET_FALLBACK: _STAFF,
+    Action.WARM_UP: _STAFF,
     Action.MANAGE_SENDERS: _MANAGERS,
     Action.REMOVE_SENDER: _STAFF,
     Action.SHARE_ONBOARDING: _MANAGERS,

@@ -1,10 +1,21 @@
 """Tenants: customers whose mail is kept apart, here and in SES, and whether they may send.
 
 directory.py knows who there is, plan.py what each needs in AWS and how it is looked at and made,
-provisioning.py walks the plan, pausing.py stops and resumes, reputation.py follows what SES itself thinks.
+provisioning.py walks the plan, pausing.py stops and resumes, reputation.py follows what SES itself thinks,
+limits.py and allowances.py say how much may be sent in a minute, an hour and a day.
 """
 
+from core.tenants.allowances import allowance, allowance_today
 from core.tenants.directory import get_by_slug, get_tenant, list_tenants, lock_tenant
+from core.tenants.limits import (
+    Usage,
+    Used,
+    missing_for_fallback,
+    set_fallback_policy,
+    set_limits,
+    slot_of,
+    usage,
+)
 from core.tenants.pausing import disable, pause, resume, sync_due
 from core.tenants.plan import (
     DONE,
@@ -40,6 +51,10 @@ __all__ = [
     "Place",
     "Seen",
     "Thing",
+    "Usage",
+    "Used",
+    "allowance",
+    "allowance_today",
     "check_new",
     "complete",
     "create",
@@ -57,14 +72,19 @@ __all__ = [
     "make",
     "mark_reputation_due",
     "missing",
+    "missing_for_fallback",
     "pause",
     "place_of",
     "read_reputation",
     "repair",
     "reputation_due",
     "resume",
+    "set_fallback_policy",
+    "set_limits",
     "set_reputation_policy",
+    "slot_of",
     "sync_due",
     "things_of",
+    "usage",
     "when_checked",
 ]
