@@ -32,6 +32,7 @@ class Action(StrEnum):
     SHARE_ONBOARDING = "share a domain's onboarding page"
     DRAFT_CAMPAIGN = "prepare a campaign"
     RUN_CAMPAIGN = "start, pause or cancel a campaign"
+    RESEND_UNKNOWN = "decide about messages whose fate nobody knows"
     SEND_MESSAGE = "send a message"
     SEE_ADDRESSES = "see recipients' addresses"
     SEE_SUPPRESSIONS = "see the suppression list"
@@ -42,6 +43,7 @@ class Action(StrEnum):
     SEE_REPORTS = "see reports"
     SEE_AUDIT = "read the audit log"
     SEE_HEALTH = "see the health of the installation"
+    RELEASE_HOLD = "let held mail go"
 
 
 _EVERYBODY = frozenset(Role)
@@ -66,6 +68,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SHARE_ONBOARDING: _MANAGERS,
     Action.DRAFT_CAMPAIGN: _MANAGERS,
     Action.RUN_CAMPAIGN: _MANAGERS,
+    Action.RESEND_UNKNOWN: _STAFF,
     Action.SEND_MESSAGE: _MANAGERS,
     Action.SEE_ADDRESSES: _MANAGERS,
     Action.SEE_SUPPRESSIONS: _EVERYBODY,
@@ -76,6 +79,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEE_REPORTS: _EVERYBODY,
     Action.SEE_AUDIT: _STAFF,
     Action.SEE_HEALTH: _STAFF,
+    Action.RELEASE_HOLD: _STAFF,
 }
 
 
