@@ -12,7 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import audit
+from core import alerts, audit, lanes
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.conflicts import one_wins
@@ -215,8 +215,12 @@ def _is_refreshed(app: App, known: Account) -> bool:
 
 
 def _refresh(app: App, known: Account) -> Account:
+    with app.db.read() as session:
+        granted = lanes.granted_and_answered(session, known.id)
     state = app.providers.email(known.region).get_account()
     with app.db.begin() as session:
+        lanes.note_checked(session, known.id, granted)
+        alerts.clear(session, kind=lanes.CREDENTIALS_REFUSED, cause=lanes.lane_of(known.id), at=app.now())
         account = get_account(session, known.id)
         before = account.review_status, account.production_access
         _note(account, state, app.now())

@@ -16,7 +16,7 @@ from typing import Protocol
 from core import pacing
 from core.db.engine import Database
 from core.errors import ConfigurationError
-from core.providers.base import EmailProvider, EventQueue
+from core.providers.base import EmailProvider, EventQueue, MailProvider
 from core.settings import Settings
 
 
@@ -48,6 +48,9 @@ class Providers(Protocol):
 
     def queue(self, region: str) -> EventQueue: ...
 
+    def resend(self) -> MailProvider | None:
+        """None where the installation has no key for it."""
+
 
 class AwsProviders:
     """With a database, SES's control operations wait for their turn among all processes that share it."""
@@ -59,6 +62,7 @@ class AwsProviders:
         self._lock = threading.Lock()
         self._email: dict[str, EmailProvider] = {}
         self._queue: dict[str, EventQueue] = {}
+        self._resend: MailProvider | None = None
 
     def email(self, region: str) -> EmailProvider:
         from core.providers.ses import SesProvider  # boto3 takes 300 ms to import: not for every page
@@ -77,6 +81,17 @@ class AwsProviders:
             if region not in self._queue:
                 self._queue[region] = SqsQueue(region, connections=self._settings.ingest_threads + 4)
             return self._queue[region]
+
+    def resend(self) -> MailProvider | None:
+        from core.providers.resend import ResendProvider
+
+        key = self._settings.resend_api_key
+        if key is None:
+            return None
+        with self._lock:
+            if self._resend is None:
+                self._resend = ResendProvider(key.get_secret_value(), self._settings.resend_url)
+            return self._resend
 
     def _pace(self, region: str) -> Callable[[], None] | None:
         if self._db is None:

@@ -16,13 +16,28 @@ from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy.orm import Session
 
-from core import accounts, drift, events, identities, limits, pacing, senders, sending, tenants, users
+from core import (
+    accounts,
+    drift,
+    events,
+    identities,
+    installation,
+    lanes,
+    pacing,
+    routes,
+    senders,
+    sending,
+    tenants,
+    users,
+)
 from core.app import App
 from core.db.engine import AWAY
-from core.db.models import Account, Campaign, Identity, JobRun, Message, Sender, Tenant
-from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.db.models import Account, Campaign, JobRun, Message, Tenant
+from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
 from core.db.upsert import insert
+from core.tenants import limits as tenant_limits
 
 logger = logging.getLogger(__name__)
 
@@ -172,50 +187,62 @@ def is_idle(app: App) -> bool:
     """Nothing may go out, no reply is awaited, no event is on its way."""
     with app.db.read() as session:
         in_flight = select(Message.id).where(Message.status == MessageStatus.SENDING).limit(1)
-        unfinished = (in_flight, _campaign_may_go(app), _single_may_go(app), _awaiting(app))
-        if any(session.scalar(query) for query in unfinished):
+        if any(session.scalar(query) for query in (in_flight, _awaiting(app))):
+            return False
+        if _may_send(app, session):
             return False
         queues = session.execute(select(Account.region, Account.queue_url)).all()
     return all(app.providers.queue(region).depth(url) == 0 for region, url in queues if url is not None)
 
 
-def _able_accounts(app: App) -> tuple[Any, ...]:
-    """Conditions: neither a person nor Amazon SES holds the tenant's mail back for long."""
+def _may_send(app: App, session: Session) -> bool:
+    """Whether something waits that neither a person, a limit nor Amazon SES holds back for long."""
+    if installation.held_reason(session) is not None:
+        return False
+    fallback_from = routes.fallback_address(app)
+    for query, single in ((_campaigns_waiting(app), False), (_singles_waiting(), True)):
+        for row in session.execute(query):
+            tenant = session.get_one(Tenant, row.tenant_id)
+            way = routes.of_sender(session, tenant.id, row.sender_id, fallback_from, campaign=not single)
+            if isinstance(way, str) and single:
+                continue
+            if not _is_held_for_long(app, session, tenant, way):
+                return True
+    return False
+
+
+def _is_held_for_long(app: App, session: Session, tenant: Tenant, way: routes.Route | str) -> bool:
+    account = session.get_one(Account, tenant.account_id)
+    by_ses = isinstance(way, str) or way.provider == ProviderName.SES
+    lane = lanes.find_lane(session, lanes.lane_of(account.id) if by_ses else ProviderName.RESEND)
     soon = app.now() + CLOSED_IS_IDLE_AFTER
-    return (
-        Tenant.sending_status != SendingStatus.DISABLED,
-        Account.sending_enabled,
-        or_(
-            Account.closed_until.is_(None),
-            Account.closed_until < soon,
-            Account.closed_until > app.now() + limits.LONGEST_CLOSED,
-        ),
+    if lanes.is_closed(lane, app.now()) and lane is not None and lane.closed_until >= soon:  # type: ignore[operator]
+        return True
+    spent = tenant_limits.left(session, tenant, app.now())
+    return (by_ses and not account.sending_enabled) or (
+        spent is not None and not spent[0] and spent[1] >= CLOSED_IS_IDLE_AFTER.total_seconds()
     )
 
 
-def _campaign_may_go(app: App) -> Select[int]:
+def _campaigns_waiting(app: App) -> Select[int, int]:
     waiting = exists().where(
         Message.campaign_id == Campaign.id, Message.status == MessageStatus.PENDING
     )  # per campaign: a scan of all messages otherwise
     return (
-        select(Campaign.id)
+        select(Campaign.tenant_id, Campaign.sender_id)
         .join(Tenant, Tenant.id == Campaign.tenant_id)
-        .join(Account, Account.id == Tenant.account_id)
-        .where(Campaign.status == CampaignStatus.SENDING, *_able_accounts(app), waiting)
-        .limit(1)
+        .where(Campaign.status == CampaignStatus.SENDING, waiting)
+        .where(Tenant.sending_status != SendingStatus.DISABLED)
     )
 
 
-def _single_may_go(app: App) -> Select[int]:
+def _singles_waiting() -> Select[int, int]:
     return (
-        select(Message.id)
+        select(Message.tenant_id, Message.sender_id)
         .join(Tenant, Tenant.id == Message.tenant_id)
-        .join(Account, Account.id == Tenant.account_id)
-        .join(Sender, Sender.id == Message.sender_id)
-        .join(Identity, Identity.id == Sender.identity_id)
-        .where(Message.campaign_id.is_(None), Message.status == MessageStatus.PENDING)
-        .where(Sender.deleted_at.is_(None), Identity.verified_for_sending, *_able_accounts(app))
-        .limit(1)
+        .where(Message.campaign_id.is_(None), Message.status == MessageStatus.PENDING.value)
+        .where(Tenant.sending_status != SendingStatus.DISABLED)
+        .distinct()
     )
 
 

@@ -1,30 +1,55 @@
-"""Limits: how much may leave an account now. Rows in the database, so that every worker shares them.
+"""Limits: how much may leave a lane now, and when each call begins.
 
-A call to SES holds its recipients' part of the rate from its claim until one second after its reply. Whenever
-two recipients were accepted within one second, both calls were holding when the later one was granted: so no
-second, wherever it starts, sees more than the rate, however long replies take.
+Calls of a lane begin one after the other, each when the one before has used up its part of the rate: so no
+second, wherever it starts, sees more than the rate and one call. Moments are given out at most AHEAD in
+advance, from one row of the database that whoever claims holds: any number of workers share it. What was not
+accepted is given back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.db.models import Account, RateGrant
+from core import lanes
+from core.app import App
+from core.db.models import Account, Campaign, Lane, Tenant, TenantUsage
 
-# Deadline 10 s, connecting 3 s, reading 15 s, and a second: no call lasts longer.
-LONGEST_CALL = timedelta(seconds=30)
-# A little more than the second itself: the clocks that measure it are read a moment apart.
-HOLD_AFTER_REPLY = timedelta(seconds=1.01)
-KEPT = timedelta(minutes=3)
+AHEAD = timedelta(seconds=0.2)
+# What is further ahead was written while a clock was wrong.
+LONGEST_AHEAD = timedelta(seconds=5)
+# Beside the largest call, no claim takes more, whatever the rate: a crash leaves it unknown.
+LARGEST_CLAIM = 500
 # GetAccount is asked each minute, and the first of those who were sent to yesterday may be 24 hours ago then.
 QUOTA_LOOKED_AT_EVERY = timedelta(minutes=2)
-# Nobody closes an account for longer; what says so was written while a clock was wrong.
-LONGEST_CLOSED = timedelta(minutes=15)
+# Of the 24 hours' quota, campaigns leave so much to transactional mail.
+KEPT_FOR_TRANSACTIONAL = 0.02
+
+# A few throttled recipients are what a full rate looks like; more say that SES allows less than it tells.
+THROTTLED_MEMORY = 200  # recipients
+TOO_MANY_THROTTLED = 0.10
+SLOWEST = 0.02
+SPEEDS_UP_PER_SECOND = 0.05
+SLOWED_AT_MOST_EVERY = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Of a lane or a campaign. `call_size`: recipients of one call."""
+
+    recipients_per_second: float
+    call_size: int
+    calls_per_second: float = math.inf
+
+    def seconds(self, recipients: int) -> float:
+        """How much of the rate one call uses up."""
+        return max(recipients / self.recipients_per_second, 1 / self.calls_per_second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,105 +63,148 @@ class Allowance:
     closes: timedelta | None = None
 
 
-def allowance(session: Session, account: Account, now: datetime) -> Allowance:
-    """What the account may send now: gate, rate per second, 24 hours."""
-    if account.closed_until is not None and now < account.closed_until <= now + LONGEST_CLOSED:
-        wait = (account.closed_until - now).total_seconds()
-        return Allowance(0, wait, account.closed_reason or "The account is closed for a while.")
-    if not account.sending_enabled:
-        return Allowance(0, 60.0, "Amazon SES has paused sending for this account.")
-    left_today = _left_of_24_hours(session, account)
-    if left_today <= 0:
-        reason = (
-            f"The quota of {account.max_24_hour_send:,.0f} recipients in 24 hours is used up. "
-            "Sending goes on by itself as soon as Amazon SES allows more."
-        )
-        return Allowance(0, 60.0, reason, closes=QUOTA_LOOKED_AT_EVERY)
-    held, first_end = session.execute(
-        select(func.coalesce(func.sum(RateGrant.recipients), 0), func.min(RateGrant.held_until)).where(
-            RateGrant.account_id == account.id,
-            RateGrant.held_until > now,
-            RateGrant.held_until <= now + 2 * LONGEST_CALL,
-        )
-    ).one()
-    free = min(per_second(account) - int(held), left_today)
-    if free > 0:
-        return Allowance(free)
-    return Allowance(0, max(0.0, (first_end - now).total_seconds()))
+def speed_of(app: App, account: Account | None, lane: Lane, now: datetime) -> Speed:
+    """What SES allows the account, or the second provider (no account) the installation; less while it
+    throttles. SES accepts a call's recipients at once: so each is a tenth of a second's rate at most."""
+    slow = slowed_to(lane, now)
+    if account is not None:
+        allowed = max(1.0, account.max_send_rate)
+        return Speed(allowed * slow, max(1, min(50, int(allowed) // 10)))
+    calls = app.settings.resend_calls_per_second * slow
+    resend = app.providers.resend()
+    largest = 1 if resend is None else resend.largest_call
+    return Speed(calls * largest, largest, calls)
 
 
-def per_second(account: Account) -> int:
-    return max(1, int(account.max_send_rate))
+def slowed_to(lane: Lane, now: datetime) -> float:
+    """Share of the rate that is used: halved by throttling, it grows again by a twentieth each second."""
+    if lane.slowed_at is None:
+        return 1.0
+    since = abs((now - lane.slowed_at).total_seconds())
+    return min(1.0, lane.slowed_to + SPEEDS_UP_PER_SECOND * since)
 
 
-def call_size(account: Account) -> int:
-    """Recipients of one bulk call: a tenth of a second's rate, 50 at most (SES's limit)."""
-    return max(1, min(50, per_second(account) // 10))
+def closed(lane: Lane, now: datetime) -> Allowance | None:
+    """The gate: None while it is open."""
+    if lane.closed_until is None or not lanes.is_closed(lane, now):
+        return None
+    wait = (lane.closed_until - now).total_seconds()
+    return Allowance(0, wait, lane.closed_reason or "Sending is closed for a while.")
 
 
-def block_size(account: Account) -> int:
-    """Recipients that may be between claim and reply at once: all that a crash can leave unknown."""
-    return max(1, min(500, per_second(account) // 5))
+def paced(next_at: datetime | None, speed: Speed, now: datetime) -> Allowance:
+    """What may be claimed now to begin within AHEAD: at least one call, as soon as half of it has passed."""
+    begins = _begins(next_at, now)
+    if begins > now + AHEAD / 2:
+        return Allowance(0, (begins - now - AHEAD / 2).total_seconds())
+    share = (now + AHEAD - begins) / AHEAD
+    return Allowance(max(speed.call_size, int(share * ahead(speed))))
 
 
-def grant(session: Session, account_id: int, calls: Mapping[str, int], now: datetime) -> None:
-    """Hold part of the rate for each call: attempt -> recipients."""
-    session.execute(
-        insert(RateGrant),
-        [
-            {
-                "account_id": account_id,
-                "attempt": attempt,
-                "recipients": recipients,
-                "granted_at": now,
-                "held_until": now + LONGEST_CALL,
-            }
-            for attempt, recipients in calls.items()
-        ],
-    )
+def ahead(speed: Speed) -> int:
+    """Recipients whose calls begin within AHEAD; also a tenant's turn."""
+    in_time = int(speed.recipients_per_second * AHEAD.total_seconds())
+    return max(speed.call_size, min(LARGEST_CLAIM, in_time))
 
 
-def release(session: Session, replied: Mapping[str, datetime]) -> None:
-    """Let go of what the calls held, a second after each one's reply."""
-    if not replied:
-        return
-    statement = (
-        update(RateGrant)
-        .where(RateGrant.attempt == bindparam("of_attempt"))
-        .values(held_until=bindparam("until"))
-        .execution_options(synchronize_session=False)
-    )
-    session.connection().execute(
-        statement,
-        [{"of_attempt": attempt, "until": at + HOLD_AFTER_REPLY} for attempt, at in sorted(replied.items())],
-    )
-
-
-def close(session: Session, account_id: int, *, until: datetime, reason: str) -> None:
-    """Send nothing through the account before `until`; a gate that is closed for longer stays so."""
-    session.execute(
-        update(Account)
-        .where(Account.id == account_id)
-        .where(
-            or_(
-                Account.closed_until.is_(None),
-                Account.closed_until < until,
-                Account.closed_until > until + LONGEST_CLOSED,
-            )
-        )
-        .values(closed_until=until, closed_reason=reason)
-    )
-
-
-def forget_old(session: Session, now: datetime) -> None:
-    session.execute(delete(RateGrant).where(RateGrant.held_until < now - KEPT))
-
-
-def _left_of_24_hours(session: Session, account: Account) -> int:
+def of_24_hours(
+    session: Session, account: Account, lane: Lane, *, transactional: bool, now: datetime
+) -> Allowance:
+    """What SES's quota for 24 hours leaves; SES tells only how much is used, not when it frees."""
     if account.max_24_hour_send < 0:  # SES's word for unlimited
-        return 1_000_000_000
-    since = select(func.coalesce(func.sum(RateGrant.recipients), 0)).where(RateGrant.account_id == account.id)
-    if account.checked_at is not None:  # what SES's own count cannot know yet
-        since = since.where(RateGrant.granted_at >= account.checked_at - HOLD_AFTER_REPLY)
-    granted = int(session.scalar(since) or 0)
-    return int(account.max_24_hour_send - account.sent_last_24_hours) - granted
+        return Allowance(LARGEST_CLAIM)
+    used = account.sent_last_24_hours + max(0, lane.granted - lane.granted_when_checked)
+    kept = 0 if transactional else int(account.max_24_hour_send * KEPT_FOR_TRANSACTIONAL)
+    left = int(account.max_24_hour_send - kept - used)
+    if left > 0:
+        return Allowance(min(left, LARGEST_CLAIM))
+    reason = (
+        f"The quota of {account.max_24_hour_send:,.0f} recipients in 24 hours is used up. "
+        f"{_when_it_frees(session, account, now)}"
+    )
+    if kept and left > -kept:
+        return Allowance(0, 60.0, f"{reason} What is left of it is kept for transactional mail.")
+    return Allowance(0, 60.0, reason, closes=QUOTA_LOOKED_AT_EVERY)
+
+
+def begin(lane: Lane, sizes: Sequence[int], speed: Speed, now: datetime) -> list[float]:
+    """Give each call its moment: seconds from now. The lane is granted their recipients."""
+    begins = _begins(lane.next_at, now)
+    moments = []
+    for size in sizes:
+        moments.append((begins - now).total_seconds())
+        begins += timedelta(seconds=speed.seconds(size))
+    total = sum(sizes)
+    lane.next_at = begins
+    lane.granted += total
+    lane.throttled_share *= math.exp(-total / THROTTLED_MEMORY)
+    return moments
+
+
+def give_back(lane: Lane, speed: Speed, now: datetime, *, not_accepted: int, throttled: int) -> None:
+    """What calls were granted and did not use. Throttled recipients slow the lane once they are too many."""
+    lane.granted -= not_accepted
+    lane.throttled_share += throttled / THROTTLED_MEMORY
+    if lane.throttled_share <= TOO_MANY_THROTTLED:
+        if lane.next_at is not None and lane.next_at > now:
+            unused = timedelta(seconds=not_accepted / speed.recipients_per_second)
+            lane.next_at = max(now, lane.next_at - unused)
+    elif lane.slowed_at is None or abs(now - lane.slowed_at) >= SLOWED_AT_MOST_EVERY:
+        lane.slowed_to = max(SLOWEST, slowed_to(lane, now) / 2)
+        lane.slowed_at = now
+        lane.throttled_share = 0.0
+
+
+class Paced(Protocol):
+    """A campaign, as a claim reads it."""
+
+    campaign_id: int
+    rate_per_second: float | None
+    next_at: datetime | None
+
+
+def of_campaign(campaign: Paced, now: datetime) -> Allowance:
+    """What its own rate allows: a fifth of a second's worth, at least one."""
+    if campaign.rate_per_second is None:
+        return Allowance(LARGEST_CLAIM)
+    begins = _begins(campaign.next_at, now)
+    if begins > now:
+        return Allowance(0, (begins - now).total_seconds())
+    worth = int(campaign.rate_per_second * AHEAD.total_seconds())
+    return Allowance(min(LARGEST_CLAIM, max(1, worth)))
+
+
+def pace_campaign(session: Session, campaign: Paced, recipients: int, now: datetime) -> None:
+    """Its next call begins when its rate allows; a claim that comes a little late loses nothing."""
+    if campaign.rate_per_second is None:
+        return
+    due = campaign.next_at
+    since = max(due, now - AHEAD) if due is not None and due < now else now
+    following = since + timedelta(seconds=recipients / campaign.rate_per_second)
+    session.execute(update(Campaign).where(Campaign.id == campaign.campaign_id).values(next_at=following))
+
+
+def _begins(next_at: datetime | None, now: datetime) -> datetime:
+    """When the next call may begin, at the earliest now."""
+    if next_at is None or not now < next_at <= now + LONGEST_AHEAD:
+        return now
+    return next_at
+
+
+def _when_it_frees(session: Session, account: Account, now: datetime) -> str:
+    """From our own counts: other applications may send through the account, too."""
+    day = timedelta(hours=24)
+    first = session.scalar(
+        select(TenantUsage.slot_at)
+        .join(Tenant, Tenant.id == TenantUsage.tenant_id)
+        .where(Tenant.account_id == account.id, TenantUsage.span == "hour")
+        .where(TenantUsage.slot_at > now - day, TenantUsage.recipients > 0)
+        .order_by(TenantUsage.slot_at)
+        .limit(1)
+    )
+    if first is None:
+        return "Sending goes on by itself as soon as Amazon SES allows more."
+    return (
+        f"Sending goes on by itself, from about {first + day:%H:%M} UTC, "
+        "when the first of them are 24 hours old."
+    )

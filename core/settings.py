@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,7 +21,9 @@ PREFIX = "POSTYARD_"
 class Settings(BaseSettings):
     """What an installation can be told, each as POSTYARD_<NAME>; NAME_FILE reads the value from a file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: SecretStr = Field(
         SecretStr("sqlite:///var/postyard.db"),
@@ -46,6 +50,16 @@ class Settings(BaseSettings):
     )
     session_idle_minutes: int = Field(60, ge=5, description="A sign-in ends after so long without a click.")
     session_hours: int = Field(12, ge=1, description="A sign-in ends after so long in any case.")
+    resend_api_key: SecretStr | None = Field(
+        None, description="Resend, the second way out, for tenants whose policy allows it; none: SES only."
+    )
+    resend_from: str = Field(
+        "",
+        validate_default=True,
+        description="Address, of a domain verified at Resend, that such mail comes from.",
+    )
+    resend_url: str = Field("https://api.resend.com", description="Where Resend's API is.")
+    resend_calls_per_second: float = Field(2.0, gt=0, description="Resend's limit for the whole team.")
     send_threads: int = Field(16, ge=1, le=64, description="Calls to SES in flight at once, per account.")
     ingest_threads: int = Field(4, ge=1, le=32, description="Threads that receive from SQS, per account.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
@@ -79,6 +93,36 @@ class Settings(BaseSettings):
             raise ValueError("names no file; write sqlite:///var/postyard.db or sqlite:////absolute/path.db")
         return SecretStr(url)
 
+    @field_validator("resend_api_key")
+    @classmethod
+    def _fit_for_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        key = "" if value is None else value.get_secret_value().strip()
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValueError("is no API key of Resend; copy it anew, it begins with re_")
+        return SecretStr(key) if key else None
+
+    @field_validator("resend_from")
+    @classmethod
+    def _address_if_key(cls, value: str, info: ValidationInfo) -> str:
+        value = value.strip()
+        if value and not _is_sender(value):
+            raise ValueError("is no sender; write news@example.com or Name <news@example.com>")
+        if "resend_api_key" not in info.data:  # it has a fault of its own
+            return value
+        if value and info.data["resend_api_key"] is None:
+            raise ValueError(f"needs {PREFIX}RESEND_API_KEY as well; set both, or neither")
+        if not value and info.data["resend_api_key"] is not None:
+            raise ValueError(f"is needed with {PREFIX}RESEND_API_KEY: an address at a domain verified there")
+        return value
+
+    @field_validator("resend_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is no web address; write https://api.resend.com")
+        return value.rstrip("/")
+
     @classmethod
     def load(cls, **overrides: Any) -> Self:
         """Read the environment. Raises ConfigurationError that lists every fault at once."""
@@ -109,3 +153,15 @@ def _from_files(cls: type[Settings], faults: list[str]) -> dict[str, str]:
             except OSError as e:
                 faults.append(f"{variable}: cannot read {path} ({e.strerror})")
     return values
+
+
+def _is_sender(written: str) -> bool:
+    from email_validator import EmailNotValidError, validate_email  # for those who set it only
+
+    if not written.isprintable():
+        return False
+    try:
+        validate_email(parseaddr(written)[1], check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Views: campaigns as people see them, with the ten counts of their messages."""
+"""Views: campaigns as people see them, with the eleven counts of their messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign as people see it. `counts` has all ten message states and sums to the recipients.
+    """A campaign as people see it. `counts` has all eleven message states and sums to the recipients.
 
     `held_reason`: why a campaign that is SENDING does not move: tenant paused, account closed."""
 
@@ -28,6 +28,11 @@ class CampaignView:
     @property
     def recipients(self) -> int:
         return sum(self.counts.values())
+
+    @property
+    def adds_up(self) -> bool:
+        """Everybody of the list is in one of the states: nobody was lost, nobody came in twice."""
+        return self.recipients == self.campaign.recipients
 
     @property
     def done(self) -> int:
@@ -63,20 +68,20 @@ def views_of(
             sender,
             identity,
             {state.value: by_campaign.get(campaign.id, {}).get(state, 0) for state in MessageStatus},
-            _held(campaign, tenant, account, now),
+            _held(session, campaign, tenant, account, now),
             account.max_send_rate,
         )
         for campaign, sender, identity, tenant, account in session.execute(query)
     ]
 
 
-def _held(campaign: Campaign, tenant: Tenant, account: Account, now: datetime) -> str | None:
+def _held(
+    session: Session, campaign: Campaign, tenant: Tenant, account: Account, now: datetime
+) -> str | None:
     if campaign.status != CampaignStatus.SENDING:
         return None
     if tenant.sending_status == SendingStatus.DISABLED:
         return f"{tenant.name} is paused: {tenant.paused_reason}"
     if not account.sending_enabled:
         return "Amazon SES has paused sending for this account."
-    if account.closed_until is not None and account.closed_until > now:
-        return account.closed_reason
     return None

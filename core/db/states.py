@@ -35,7 +35,7 @@ class CampaignStatus(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """The ten a message can be in; docs/architecture.md has the moves."""
+    """The eleven a message can be in; docs/architecture.md has the moves."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -47,6 +47,22 @@ class MessageStatus(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"  # its campaign's last moment came before its turn
+
+
+class ProviderName(StrEnum):
+    """Which way a message went."""
+
+    SES = "ses"
+    RESEND = "resend"
+
+
+class FallbackPolicy(StrEnum):
+    """Of a tenant: when its mail may go through the second provider, from the installation's own address."""
+
+    NONE = "none"
+    NO_VERIFIED_DOMAIN = "no_verified_domain"  # only while none of its domains is verified
+    UNMATCHED_SENDER = "unmatched_sender"  # for each sender whose own domain is not verified, or is removed
 
 
 class EventType(StrEnum):

@@ -141,7 +141,8 @@ class BulkMail:
     tenant_name: str
     configuration_set: str
     tags: dict[str, str] = field(default_factory=dict)  # tenant, campaign, user
-    endpoint_timeout_seconds: float = 15.0
+    reply_to: str = ""
+    idempotency_key: str = ""  # for a provider that answers the same key twice with one mail
 
 
 class Outcome(StrEnum):
@@ -175,11 +176,23 @@ class Plumbing:
     dead_letter_queue_url: str
 
 
-class EmailProvider(Protocol):
-    """All but the sending methods raise ProviderError or Throttled; creating what exists is success, and so
-    is removing what is gone. `find_…` gives None for what SES does not have."""
+class MailProvider(Protocol):
+    """A way out. Neither method raises anything that a network or the provider can cause."""
 
     name: str
+    largest_call: int  # recipients of one bulk request
+
+    def send_bulk(self, mail: BulkMail) -> list[EntryResult]:
+        """One result per entry, in order. A request that may have been taken is repeated only where the
+        provider knows a repetition by its key."""
+
+    def send_one(self, mail: BulkMail) -> EntryResult:
+        """The same for a mail with exactly one entry: transactional mail."""
+
+
+class EmailProvider(MailProvider, Protocol):
+    """All but the sending methods raise ProviderError or Throttled; creating what exists is success, and so
+    is removing what is gone. `find_…` gives None for what SES does not have."""
 
     def get_account(self) -> AccountState: ...
 
@@ -253,12 +266,6 @@ class EmailProvider(Protocol):
         """Removes its tenant association first; no error when it is gone already."""
 
     def identity_arn(self, name: str) -> str: ...
-
-    def send_bulk(self, mail: BulkMail) -> list[EntryResult]:
-        """One request, never repeated; one result per entry, in order. Raises nothing a network can cause."""
-
-    def send_one(self, mail: BulkMail) -> EntryResult:
-        """The same for a mail with exactly one entry: transactional mail."""
 
 
 @dataclass(frozen=True, slots=True)

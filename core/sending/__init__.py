@@ -1,4 +1,5 @@
-"""Sending: claim.py arms mail, worker.py calls SES once per armed call, record.py writes what came of it."""
+"""Sending: turns.py says whose mail is next, claim.py and arming.py arm it, worker.py and flight.py call the
+provider once per armed call, record.py and answers.py write what came of it."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from core import routes
 from core.access import Action, Actor
 from core.app import App
 from core.audit import record as record_audit
@@ -14,7 +16,6 @@ from core.content import compile_content, field_name
 from core.db.models import Message, Sender
 from core.db.states import MessageStatus, SendingStatus
 from core.errors import InputError, SendingPaused
-from core.identities import get_identity
 from core.recipients import valid_address
 from core.reputation import SIMULATOR_DOMAIN
 from core.senders import get_sender
@@ -54,7 +55,7 @@ def send(
     actor.must(Action.SEND_MESSAGE, tenant_id)
     mail = checked(to, subject, html, text, fields)
     with app.db.begin() as session:
-        return queue(session, actor, tenant_id, sender_id, mail, app.now())
+        return queue(session, actor, tenant_id, sender_id, mail, app.now(), routes.fallback_address(app))
 
 
 def checked(to: str, subject: str, html: str, text: str = "", fields: dict[str, str] | None = None) -> Mail:
@@ -65,9 +66,18 @@ def checked(to: str, subject: str, html: str, text: str = "", fields: dict[str, 
     return Mail(address, subject, html, text, values)
 
 
-def queue(session: Session, actor: Actor, tenant_id: int, sender_id: int, mail: Mail, at: datetime) -> int:
-    """For whoever has more to decide in the same transaction; raises what `send` does."""
-    sender = _sender_for(session, tenant_id, sender_id, mail.address)
+def queue(
+    session: Session,
+    actor: Actor,
+    tenant_id: int,
+    sender_id: int,
+    mail: Mail,
+    at: datetime,
+    fallback_from: str = "",
+) -> int:
+    """For whoever has more to decide in the same transaction; raises what `send` does. `fallback_from`: the
+    second provider's address, for mail that may go that way."""
+    sender = _sender_for(session, tenant_id, sender_id, mail.address, fallback_from)
     content = store(session, tenant_id, mail.subject, mail.html, mail.text, {}, at)
     message = Message(
         tenant_id=tenant_id,
@@ -88,14 +98,15 @@ def queue(session: Session, actor: Actor, tenant_id: int, sender_id: int, mail: 
     return message.id
 
 
-def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str) -> Sender:
+def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str, fallback_from: str) -> Sender:
     """The sender, when mail from it may go to the address now."""
     tenant = get_tenant(session, tenant_id)
     if tenant.sending_status == SendingStatus.DISABLED:
         raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume it first.")
     sender = get_sender(session, tenant_id, sender_id, hold=True)
-    if not get_identity(session, tenant_id, sender.identity_id).verified_for_sending:
-        raise InputError(f"{sender.address} is not verified. Publish its DNS records, then verify it.")
+    way = routes.of_sender(session, tenant_id, sender_id, fallback_from, campaign=False)
+    if isinstance(way, str):
+        raise InputError(way)
     if suppressed_among(session, tenant_id, [address.lower()]):
         raise InputError(f"{address} is on the suppression list of {tenant.name}. Release it there first.")
     return sender

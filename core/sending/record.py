@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import limits
+from core import alerts, lanes, limits
 from core.app import App
 from core.db.models import Account, Campaign, Message, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.providers.base import EntryResult, Outcome
+from core.sending import answers
 from core.sending.claim import Call
+from core.tenants import limits as tenant_limits
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,8 @@ NOT_ACCEPTED = (Outcome.THROTTLED, Outcome.QUOTA, Outcome.PAUSED, Outcome.CREDEN
 SES_KNOWS_AFTER = timedelta(minutes=2)
 NOT_TAKEN = (*NOT_ACCEPTED, Outcome.REFUSED)
 ENDED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
-# Spelled out: an IN list cannot be sent for many rows at once.
-STILL_OURS = or_(Message.status == MessageStatus.SENDING, Message.status == MessageStatus.UNKNOWN)
-# How long nothing is sent through the account then; SES's advice for its quota is ten minutes.
+# How long nothing leaves by the lane then; SES's advice for its quota is ten minutes.
 CLOSED_FOR = {
-    Outcome.THROTTLED: timedelta(seconds=1),
     Outcome.QUOTA: timedelta(minutes=10),
     Outcome.CREDENTIALS: timedelta(minutes=5),
     Outcome.NOT_SENT: timedelta(seconds=5),
@@ -53,15 +51,14 @@ class Finished:
     replied_at: datetime
 
 
-def record(app: App, finished: list[Finished]) -> None:
+def record(app: App, finished: Sequence[Finished]) -> None:
     """Write the replies of many calls. Twice is the same."""
     outcomes: Counter[str] = Counter()
     with app.db.begin() as session:
-        ended = _lock_ended(session, finished)
-        for results in _by_statement(finished).values():
-            statement, rows = results
-            session.connection().execute(statement, sorted(rows, key=lambda row: row["of_id"]))
-        limits.release(session, {done.call.attempt: done.replied_at for done in finished})
+        ended = _lock(session, finished)
+        for kind, rows in _by_kind(finished).items():
+            answers.write(session, kind, rows, at=max(done.replied_at for done in finished))
+        _give_back(app, session, finished)
         for done in finished:
             outcomes.update(result.outcome.value for result in done.results)
             _draw_consequences(session, done)
@@ -72,59 +69,58 @@ def record(app: App, finished: list[Finished]) -> None:
     )
 
 
-def _by_statement(finished: list[Finished]) -> dict[str, tuple[Any, list[dict[str, Any]]]]:
-    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _by_kind(finished: Sequence[Finished]) -> dict[answers.Kind, list[answers.Row]]:
+    grouped: dict[answers.Kind, list[answers.Row]] = defaultdict(list)
     for done in finished:
         for message_id, result in zip(done.call.message_ids, done.results, strict=True):
-            kind, values = _move(result, done.replied_at)
-            grouped[kind].append({"of_id": message_id, "of_attempt": done.call.attempt, **values})
-    return {kind: (_statement(kind, rows[0]), rows) for kind, rows in grouped.items()}
+            kind, told = _meaning(result)
+            grouped[kind].append((message_id, done.call.attempt, told))
+    return grouped
 
 
-def _move(result: EntryResult, at: datetime) -> tuple[str, dict[str, Any]]:
-    """Which statement, and its values."""
+def _meaning(result: EntryResult) -> tuple[answers.Kind, str | None]:
+    """What becomes of the row, and what is kept of the answer: the provider's id, or a reason."""
     if result.outcome is Outcome.ACCEPTED:
-        return "accepted", {"to_id": result.provider_message_id, "to_at": at}
+        return answers.Kind.ACCEPTED, result.provider_message_id
     if result.outcome in NOT_ACCEPTED:
-        return "not accepted", {"to_reason": _short(f"Waiting: {result.reason or result.code}")}
+        return answers.Kind.NOT_ACCEPTED, _short(f"Waiting: {result.reason or result.code}")
     if result.outcome is Outcome.REFUSED:
-        return "refused", {"to_reason": _short(result.reason or result.code)}
-    return "unknown", {"to_reason": _short(f"Nobody can tell whether SES took it: {result.reason}")}
+        return answers.Kind.REFUSED, _short(result.reason or result.code)
+    return answers.Kind.UNKNOWN, _short(f"Nobody can tell whether it was taken: {result.reason}")
 
 
-def _statement(kind: str, row: dict[str, Any]) -> Any:
-    statement = update(Message).where(Message.id == bindparam("of_id"))
-    statement = statement.where(Message.attempt == bindparam("of_attempt"))
-    if kind == "accepted":
-        return statement.where(STILL_OURS).values(
-            status=MessageStatus.SENT,
-            provider_message_id=bindparam("to_id"),
-            sent_at=bindparam("to_at"),
-            reason=None,
-        )
-    if kind == "not accepted":
-        return statement.where(STILL_OURS).values(
-            status=MessageStatus.PENDING, reason=bindparam("to_reason"), attempt=None, worker=None
-        )
-    status = MessageStatus.FAILED if kind == "refused" else MessageStatus.UNKNOWN
-    return statement.where(Message.status == MessageStatus.SENDING).values(
-        status=status, reason=bindparam("to_reason")
-    )
+def _is_unused(done: Finished) -> bool:
+    return any(result.outcome in NOT_TAKEN for result in done.results)
 
 
-def _lock_ended(session: Session, finished: list[Finished]) -> dict[int | None, str]:
+def _lock(session: Session, finished: Sequence[Finished]) -> dict[int | None, str]:
     """Of the campaigns some of whose mail was not taken: the status of those that ended before; the others do
-    not end until the replies are written. Locks in the order of a claim: account, campaign, messages."""
-    calls = [done.call for done in finished if any(r.outcome in NOT_TAKEN for r in done.results)]
-    if not calls:
+    not end until the replies are written. Locks in the order of a claim: lane, campaign, messages."""
+    unused = [done.call for done in finished if _is_unused(done)]
+    if not unused:
         return {}
-    accounts = select(Account.id).where(Account.id.in_({call.account_id for call in calls}))
-    session.execute(accounts.order_by(Account.id).with_for_update())
+    for name in sorted({call.lane.name for call in unused}):
+        lanes.lock_lane(session, name)
     campaigns = select(Campaign.id, Campaign.status).where(
-        Campaign.id.in_({call.campaign_id for call in calls} - {None})
+        Campaign.id.in_({call.campaign_id for call in unused} - {None})
     )
     rows = session.execute(campaigns.order_by(Campaign.id).with_for_update(key_share=True))
     return {row.id: row.status for row in rows if row.status in ENDED}
+
+
+def _give_back(app: App, session: Session, finished: Sequence[Finished]) -> None:
+    """What was not accepted counts for no limit; what was throttled slows the lane."""
+    for done in finished:
+        unused = sum(result.outcome in NOT_TAKEN for result in done.results)
+        if not unused:
+            continue
+        lane = lanes.lock_lane(session, done.call.lane.name)
+        account = session.get(Account, done.call.lane.account_id) if done.call.lane.account_id else None
+        throttled = sum(result.outcome is Outcome.THROTTLED for result in done.results)
+        speed = limits.speed_of(app, account, lane, done.replied_at)
+        limits.give_back(lane, speed, done.replied_at, not_accepted=unused, throttled=throttled)
+        tenant = session.get_one(Tenant, done.call.tenant_id)
+        tenant_limits.count(session, tenant, -unused, done.call.granted_at)
 
 
 def _follow_the_end(session: Session, call: Call, status: str) -> None:
@@ -145,20 +141,33 @@ def _follow_the_end(session: Session, call: Call, status: str) -> None:
 
 
 def _draw_consequences(session: Session, done: Finished) -> None:
-    """What an answer says about account and campaign, beyond its own messages."""
+    """What an answer says about lane and campaign, beyond its own messages."""
     for result in _one_of_each_outcome(done.results):
         if pause := CLOSED_FOR.get(result.outcome):
-            reason = _short(result.reason or result.code)
-            limits.close(session, done.call.account_id, until=done.replied_at + pause, reason=reason)
+            _close(session, done, result, pause)
         elif result.outcome is Outcome.PAUSED and result.account_wide:
             # Its campaigns only wait: they go on by themselves once GetAccount says that SES sends again.
             session.execute(
-                update(Account).where(Account.id == done.call.account_id).values(sending_enabled=False)
+                update(Account).where(Account.id == done.call.lane.account_id).values(sending_enabled=False)
             )
         elif (result.outcome is Outcome.PAUSED and not _is_our_own_pause(session, done)) or (
             result.outcome is Outcome.REFUSED and _refuses_everybody(session, done.call)
         ):
             _stop(session, done.call, result.reason or result.code)
+
+
+def _close(session: Session, done: Finished, result: EntryResult, pause: timedelta) -> None:
+    reason = _short(result.reason or result.code)
+    lanes.close(session, done.call.lane.name, until=done.replied_at + pause, reason=reason)
+    if result.outcome is Outcome.CREDENTIALS:
+        alerts.raise_once(
+            session,
+            kind=lanes.CREDENTIALS_REFUSED,
+            cause=done.call.lane.name,
+            sentence=f"Nothing is sent: {reason}",
+            tenant_id=None,
+            at=done.replied_at,
+        )
 
 
 def _is_our_own_pause(session: Session, done: Finished) -> bool:
@@ -199,7 +208,7 @@ def _stop(session: Session, call: Call, reason: str) -> None:
         .where(Campaign.id == call.campaign_id, Campaign.status == CampaignStatus.SENDING)
         .values(
             status=CampaignStatus.BLOCKED,
-            status_reason=_short(f"SES refuses: {reason}"),
+            status_reason=_short(f"{call.provider_name} refuses: {reason}"),
             version=Campaign.version + 1,
         )
     )

@@ -1,6 +1,6 @@
 """Worker: one process's sending loop: claim, call on threads, record.
 
-At most one block (limits.block_size) of an account's rows is between claim and reply: that is all a killed
+What is claimed begins within a fifth of a second (limits.AHEAD): that, and what is in flight, is all a killed
 worker can leave unknown.
 """
 
@@ -14,20 +14,22 @@ import secrets
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
-from core import limits
+from core import installation, routes
 from core.app import App
 from core.db.engine import AWAY
 from core.db.models import Message, Worker
 from core.db.states import MessageStatus
-from core.providers.base import EntryResult, Outcome
-from core.sending.claim import Call, Turn, accounts_with_work, claim
+from core.providers.base import EntryResult, MailProvider, Outcome
+from core.sending.claim import Call, Turn, claim
+from core.sending.flight import Flight
 from core.sending.record import Finished, record
+from core.sending.turns import lanes_with_work
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ LEASE = timedelta(seconds=45)
 DATABASE_RETRY_SECONDS = 1.0
 # After SES's "paused" its tenant is left alone for so long, unless its campaign is blocked anyway.
 REST_SECONDS = 5.0
+IDLE_SECONDS = 0.5
 
 
 def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
@@ -62,16 +65,13 @@ def reap_dead(app: App) -> str:
         return ""
     lost_rows = (Message.status == MessageStatus.SENDING, Message.worker.in_(dead))
     with app.db.begin() as session:
-        # Their part of the rate is free again: what they had on its way has arrived by now.
-        attempts = session.scalars(select(Message.attempt).where(*lost_rows).distinct())
-        limits.release(session, {attempt: now for attempt in attempts if attempt is not None})
         lost = session.execute(
             update(Message)
             .where(*lost_rows)
             .values(
                 status=MessageStatus.UNKNOWN,
-                reason="The process that was sending it ended before SES's answer was written. "
-                "SES's own events will tell if it was accepted; it is not sent again by itself.",
+                reason="The process that was sending it ended before the answer was written. "
+                "The provider's own events will tell if it was accepted; it is not sent again by itself.",
             )
         )
         count: int = lost.rowcount  # type: ignore[attr-defined]  # an UPDATE's result has it
@@ -95,15 +95,64 @@ def _is_dead(worker: Worker | None, beat_before: datetime) -> bool:
     return False
 
 
+def call(app: App, call: Call) -> Finished:
+    """Wait for its moment, then make the one request; not at all when too long has passed since it was armed.
+    Whatever happens, there is an answer."""
+    wait = call.begin_at - app.clock.monotonic()
+    if wait > 0:
+        app.clock.sleep(wait)
+    if app.clock.monotonic() - call.armed_at > ARMED_FOR_SECONDS:
+        return not_begun(call, "It waited too long inside Postyard", app.now())
+    results = [EntryResult(Outcome.UNKNOWN, reason="An unexpected fault in Postyard")] * len(call.message_ids)
+    try:
+        results = _answers(app, call)
+    except Exception:
+        logger.exception("a call failed unexpectedly; its %d messages are unknown", len(results))
+    return Finished(call, results, app.now())
+
+
+def not_begun(call: Call, why: str, at: datetime) -> Finished:
+    """Its messages were never given to anybody."""
+    return Finished(call, [EntryResult(Outcome.NOT_SENT, reason=why)] * len(call.message_ids), at)
+
+
+def beat(app: App, worker: str, in_flight: Collection[str]) -> None:
+    """This worker lives. What is armed by it and not among the attempts in flight was armed by a commit whose
+    answer was lost: nobody knows better that the provider was never called."""
+    with app.db.begin() as session:
+        session.execute(update(Worker).where(Worker.name == worker).values(beat_at=app.now()))
+        session.execute(
+            update(Message)
+            .where(Message.status == MessageStatus.SENDING, Message.worker == worker)
+            .where(Message.attempt.not_in(in_flight))
+            .values(status=MessageStatus.PENDING, attempt=None, worker=None)
+        )
+
+
+def _answers(app: App, call: Call) -> list[EntryResult]:
+    provider: MailProvider | None
+    if call.lane.account_id is None:
+        provider = app.providers.resend()
+    else:
+        provider = app.providers.email(call.lane.region)
+    if provider is None:
+        reason = "There is no key for Resend. Set POSTYARD_RESEND_API_KEY, or change the tenant's policy"
+        return [EntryResult(Outcome.CREDENTIALS, reason=reason)] * len(call.message_ids)
+    if call.campaign_id is None:
+        return [provider.send_one(call.mail)]
+    return provider.send_bulk(call.mail)
+
+
 class _Loop:
     def __init__(self, app: App, stop: threading.Event, until_idle: bool) -> None:
         self.app = app
         self.stop = stop
         self.until_idle = until_idle
         self.turn = Turn(worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
+        self.watch = installation.Watch(app)
+        self.flights: dict[str, Flight] = {}  # by lane
         self.replies: queue.SimpleQueue[Finished] = queue.SimpleQueue()
-        self.outstanding: Counter[int] = Counter()  # rows between claim and reply, by account
-        self.in_flight: set[str] = set()  # attempts between claim and recorded reply
+        self.unrecorded: Counter[str] = Counter()  # calls between claim and recorded reply, by attempt
         self.sent = 0
         self.next_beat = 0.0
 
@@ -112,53 +161,58 @@ class _Loop:
             wait = 0.0
             while True:
                 self._record_replies(wait)
-                if self.stop.is_set() and not self.in_flight:
+                if self.stop.is_set():
+                    self._give_up_waiting()
+                if self.stop.is_set() and not self.unrecorded:
                     break
                 wait, idle = (0.2, False) if self.stop.is_set() else self._claim(pool)
-                if idle and self.until_idle and not self.in_flight:
+                if idle and self.until_idle and not self.unrecorded:
                     break
         return f"{self.sent} messages accepted"
 
     def _claim(self, pool: ThreadPoolExecutor) -> tuple[float, bool]:
-        """Claim one block per account and put it in flight; how long to wait, and whether nothing is left."""
+        """Claim once per lane and put it in flight; how long to wait, and whether nothing is left."""
         try:
             self._beat()
             with self.app.db.read() as session:
-                accounts = accounts_with_work(session)
-            waits, idle = [0.5], True
-            for account_id, region in accounts:
-                claimed = claim(self.app, self.turn, account_id, self.outstanding[account_id])
-                for call in claimed.calls:
-                    self.outstanding[account_id] += len(call.message_ids)
-                    self.in_flight.add(call.attempt)
-                    pool.submit(self._call, call, region)
+                lanes = lanes_with_work(session, routes.fallback_address(self.app))
+            waits, idle = [IDLE_SECONDS], True
+            for lane in lanes:
+                flight = self.flights.setdefault(lane.name, Flight(self.app.settings.send_threads))
+                if not flight.wants_more:
+                    idle = False
+                    continue
+                claimed = claim(self.app, self.turn, lane, flight.room)
+                flight.add(claimed)
+                self.unrecorded.update(call.attempt for call in claimed.calls)
                 idle = idle and claimed.is_idle and not claimed.calls
                 waits.append(claimed.wait_seconds)
+            self._launch(pool)
         except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
 
-    def _call(self, call: Call, region: str) -> None:
-        """On a thread: the one request. Whatever happens, a reply is queued."""
-        results = [EntryResult(Outcome.UNKNOWN, reason="An unexpected fault in Postyard")] * len(
-            call.message_ids
-        )
-        try:
-            if self.app.clock.monotonic() - call.armed_at > ARMED_FOR_SECONDS:
-                late = EntryResult(Outcome.NOT_SENT, reason="It waited too long inside Postyard")
-                results = [late] * len(call.message_ids)
-            elif call.campaign_id is None:
-                results = [self.app.providers.email(region).send_one(call.mail)]
-            else:
-                results = self.app.providers.email(region).send_bulk(call.mail)
-        except Exception:
-            logger.exception("a call to SES failed unexpectedly; its %d messages are unknown", len(results))
-        finally:
-            self.replies.put(Finished(call, results, self.app.now()))
+    def _launch(self, pool: ThreadPoolExecutor) -> None:
+        for flight in self.flights.values():
+            for call_ in flight.launchable():
+                pool.submit(self._call, flight, call_)
+
+    def _call(self, flight: Flight, call_: Call) -> None:
+        """On a thread."""
+        with flight.measured(call_):
+            finished = call(self.app, call_)
+        self.replies.put(finished)
+
+    def _give_up_waiting(self) -> None:
+        for flight in self.flights.values():
+            for call_ in flight.take_waiting():
+                self.replies.put(not_begun(call_, "The scheduler was ending", self.app.now()))
 
     def _record_replies(self, wait: float) -> None:
         finished = list(self._waiting_replies(wait))
+        for done in finished:
+            self.flights[done.call.lane.name].landed()
         while finished:
             try:
                 record(self.app, finished)
@@ -168,11 +222,16 @@ class _Loop:
                 logger.warning("the database does not answer; %d replies wait", len(finished), exc_info=True)
                 self.stop.wait(DATABASE_RETRY_SECONDS)
         for done in finished:
-            self.in_flight.discard(done.call.attempt)
-            self.outstanding[done.call.account_id] -= len(done.call.message_ids)
-            self.sent += sum(result.outcome is Outcome.ACCEPTED for result in done.results)
-            if any(r.outcome is Outcome.PAUSED and not r.account_wide for r in done.results):
-                self.turn.rest(done.call.tenant_id, self.app.clock.monotonic() + REST_SECONDS)
+            self._forget(done)
+
+    def _forget(self, done: Finished) -> None:
+        attempt = done.call.attempt
+        self.unrecorded[attempt] -= 1
+        if not self.unrecorded[attempt]:
+            del self.unrecorded[attempt]
+        self.sent += sum(result.outcome is Outcome.ACCEPTED for result in done.results)
+        if any(r.outcome is Outcome.PAUSED and not r.account_wide for r in done.results):
+            self.turn.rest(done.call.tenant_id, self.app.clock.monotonic() + REST_SECONDS)
 
     def _waiting_replies(self, wait: float) -> Iterator[Finished]:
         with contextlib.suppress(queue.Empty):
@@ -205,15 +264,6 @@ class _Loop:
         if now < self.next_beat:
             return
         self.next_beat = now + BEAT_SECONDS
-        with self.app.db.begin() as session:
-            session.execute(
-                update(Worker).where(Worker.name == self.turn.worker).values(beat_at=self.app.now())
-            )
-            limits.forget_old(session, self.app.now())
-            # A commit whose answer was lost: armed by us, and nobody knows better that SES was never called.
-            session.execute(
-                update(Message)
-                .where(Message.status == MessageStatus.SENDING, Message.worker == self.turn.worker)
-                .where(Message.attempt.not_in(self.in_flight))
-                .values(status=MessageStatus.PENDING, attempt=None, worker=None)
-            )
+        if self.watch.look(self.app):
+            self.turn.last_message_id.clear()
+        beat(self.app, self.turn.worker, self.unrecorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.db.base import Base as Base
 from core.db.models.accounts import Account as Account
 from core.db.models.accounts import CallTurn as CallTurn
-from core.db.models.accounts import RateGrant as RateGrant
+from core.db.models.accounts import Lane as Lane
 from core.db.models.campaigns import Campaign as Campaign
 from core.db.models.campaigns import Content as Content
 from core.db.models.campaigns import Message as Message
@@ -15,6 +15,7 @@ from core.db.models.events import Event as Event
 from core.db.models.events import ParkedEvent as ParkedEvent
 from core.db.models.events import Suppression as Suppression
 from core.db.models.operation import Alert as Alert
+from core.db.models.operation import Installation as Installation
 from core.db.models.operation import JobRun as JobRun
 from core.db.models.operation import Worker as Worker
 from core.db.models.people import AuditEntry as AuditEntry
@@ -28,3 +29,5 @@ from core.db.models.senders import OnboardingLink as OnboardingLink
 from core.db.models.senders import Sender as Sender
 from core.db.models.tenants import Tenant as Tenant
 from core.db.models.tenants import TenantResource as TenantResource
+from core.db.models.tenants import TenantUsage as TenantUsage
+from core.db.models.tenants import WarmUp as WarmUp

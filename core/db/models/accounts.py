@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, Id, Told
+from core.db.base import Base, Told
 
 
 class Account(Base):
@@ -32,8 +32,6 @@ class Account(Base):
     access_request: Mapped[dict[str, Any]] = mapped_column(default=dict)
     access_requested_at: Mapped[datetime | None]
     access_requested_by: Mapped[str | None]
-    closed_until: Mapped[datetime | None]  # nothing is sent through it before; with the reason beside it
-    closed_reason: Mapped[Told | None]
     queue_url: Mapped[str | None]
     queue_arn: Mapped[str | None]
     dead_letter_queue_url: Mapped[str | None]
@@ -41,17 +39,25 @@ class Account(Base):
     created_at: Mapped[datetime]
 
 
-class RateGrant(Base):
-    """Part of an account's rate that one call to SES holds, until a second after the call ended."""
+class Lane(Base):
+    """One way out, with its pace: "account 1" (SES), "resend". Whoever claims mail for it holds its row."""
 
-    __tablename__ = "rate_grants"
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
-    attempt: Mapped[str]
-    recipients: Mapped[int]
-    granted_at: Mapped[datetime]
-    held_until: Mapped[datetime]
-    __table_args__ = (Index(None, "account_id", "held_until"), Index(None, "attempt"))
+    __tablename__ = "lanes"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime | None]  # before it no further call begins
+    granted: Mapped[int] = mapped_column(BigInteger, default=0)  # recipients, less those given back, ever
+    granted_when_checked: Mapped[int] = mapped_column(BigInteger, default=0)  # what SES's own count contains
+    throttled_share: Mapped[float] = mapped_column(default=0.0)  # of the recipients lately tried
+    slowed_to: Mapped[float] = mapped_column(default=1.0)  # share of the rate, at slowed_at
+    slowed_at: Mapped[datetime | None]
+    # Whose turn it is among campaigns and for how many recipients more, and who had it last among
+    # transactional mail; the two take turns with each other.
+    turn_tenant_id: Mapped[int] = mapped_column(default=0)
+    turn_left: Mapped[int] = mapped_column(default=0)
+    transactional_tenant_id: Mapped[int] = mapped_column(default=0)
+    was_transactional: Mapped[bool] = mapped_column(default=False)
+    closed_until: Mapped[datetime | None]  # nothing leaves this way before; with the reason beside it
+    closed_reason: Mapped[Told | None]
 
 
 class CallTurn(Base):

@@ -50,7 +50,10 @@ class Campaign(Base):
     name: Mapped[str]
     status: Mapped[str] = mapped_column(default="DRAFT", index=True)
     status_reason: Mapped[Told | None]
-    provider: Mapped[str] = mapped_column(default="ses")
+    provider: Mapped[str] = mapped_column(default="ses")  # the way it was last sent
+    rate_per_second: Mapped[float | None]  # None: as fast as the account allows
+    next_at: Mapped[datetime | None]  # with a rate: before it none of its calls begins
+    send_until: Mapped[datetime | None]  # who was not written to by then is not written to at all
     recipients: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
     csv_sha256: Mapped[str | None]
@@ -80,6 +83,9 @@ class Message(Base):
     worker: Mapped[str | None]
     provider: Mapped[str | None]
     provider_message_id: Mapped[str | None]
+    resent_by: Mapped[str | None]  # who had it sent again although nobody knew whether SES had taken it
+    earlier_attempts: Mapped[str | None]  # then, with a space between: their events are its events, too
+    left_by: Mapped[str | None]  # who decided that it stays unknown
     created_by: Mapped[str | None]
     created_at: Mapped[datetime]
     armed_at: Mapped[datetime | None]
@@ -97,8 +103,11 @@ class Message(Base):
         UniqueConstraint("campaign_id", "address_key"),
         Index(None, "campaign_id", "status", "id"),
         Index(None, "tenant_id", "address_key"),
-        Index("ix_messages_transactional", "status", "id",
-              sqlite_where=text("campaign_id IS NULL"), postgresql_where=text("campaign_id IS NULL")),
+        Index("ix_messages_transactional", "tenant_id", "id",
+              sqlite_where=text("campaign_id IS NULL AND status = 'pending'"),
+              postgresql_where=text("campaign_id IS NULL AND status = 'pending'")),
+        Index("ix_messages_unknown", "tenant_id", "armed_at",
+              sqlite_where=text("status = 'unknown'"), postgresql_where=text("status = 'unknown'")),
         Index("ix_messages_in_flight", "worker", "id",
               sqlite_where=text("status = 'sending'"), postgresql_where=text("status = 'sending'")),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Id, Told
@@ -20,6 +20,18 @@ class Worker(Base):
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
+
+
+class Installation(Base):
+    """The one row that tells this database from an older copy of itself, and whether sending is held."""
+
+    __tablename__ = "installation"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]  # random; a new one once a person has said that this copy goes on
+    beat: Mapped[int] = mapped_column(BigInteger, default=0)  # counts up while any scheduler lives
+    beat_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]  # nothing is sent until a person lets it go on
+    held_reason: Mapped[Told | None]
 
 
 class JobRun(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey
@@ -42,6 +42,11 @@ class Tenant(Base):
     reputation_checked_at: Mapped[datetime | None]
     reputation_tried_at: Mapped[datetime | None]  # the last time that SES did not answer
     reputation_due: Mapped[bool] = mapped_column(default=True)  # an event says that SES's view changed
+    # Recipients that may be written to in a minute, an hour, a day of its time zone; None: no such limit.
+    per_minute: Mapped[int | None]
+    per_hour: Mapped[int | None]
+    per_day: Mapped[int | None]
+    fallback_policy: Mapped[str] = mapped_column(default="none")
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
@@ -60,3 +65,31 @@ class TenantResource(Base):
     last_known: Mapped[str | None]  # the last state that was not unknown
     detail: Mapped[Told] = mapped_column(default="")
     checked_at: Mapped[datetime]
+
+
+class TenantUsage(Base):
+    """Recipients that a tenant's calls were granted in one slot of time."""
+
+    __tablename__ = "tenant_usage"
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    span: Mapped[str] = mapped_column(primary_key=True)  # minute, hour, day: whose limit it counts for
+    slot_at: Mapped[datetime] = mapped_column(primary_key=True)
+    recipients: Mapped[int] = mapped_column(default=0)
+
+
+class WarmUp(Base):
+    """A tenant's way from few recipients a day to many: a geometric plan, walked by outcomes."""
+
+    __tablename__ = "warm_ups"
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    first_day: Mapped[int]  # recipients on the plan's first day
+    last_day: Mapped[int]  # and on its last; after it no limit
+    days: Mapped[int]
+    step: Mapped[int] = mapped_column(default=0)  # 0 is the first day
+    step_since: Mapped[date]  # the day, in the tenant's time zone, since which the step holds
+    note: Mapped[Told] = mapped_column(default="")  # why the last step was taken, kept or undone
+    started_at: Mapped[datetime]
+    started_by: Mapped[str]
+    finished_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  declared by SQLAlchemy so

@@ -1,0 +1,83 @@
+"""Answers: what providers said of many messages, written in one statement for each kind of answer.
+
+A row is moved only while it still carries the attempt that was called, and never out of a state that an event
+has already proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, String, bindparam, case, cast, func, null, or_, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from core.db.base import UtcDateTime
+from core.db.models import Message
+from core.db.states import MessageStatus
+
+Row = tuple[int, str, str | None]  # message, attempt, the provider's id or a reason
+
+
+class Kind(Enum):
+    ACCEPTED = auto()
+    NOT_ACCEPTED = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
+
+
+_STILL_OURS = or_(
+    Message.status == MessageStatus.SENDING.value, Message.status == MessageStatus.UNKNOWN.value
+)
+_SENDING = Message.status == MessageStatus.SENDING.value
+
+
+def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) -> None:
+    """Move the rows. Twice is the same."""
+    name = session.get_bind().dialect.name
+    told = orjson.dumps(sorted(rows)).decode()
+    session.execute(
+        _STATEMENTS[name, kind],
+        {"told": told, "to_sent_at": at},
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _statement(dialect: str, kind: Kind) -> Any:
+    if dialect == "sqlite":
+        told = func.json_each(bindparam("told", type_=String)).table_valued("value", name="told")
+    else:
+        source = cast(bindparam("told", type_=String), JSONB)
+        told = func.jsonb_array_elements(source).table_valued("value", name="told")
+    parts = [told.c.value.op("->>")(n) for n in range(3)]
+    ours = update(Message).where(
+        Message.id == cast(parts[0], BigInteger), Message.attempt == cast(parts[1], String)
+    )
+    return _moved(ours, kind, cast(parts[2], String))
+
+
+def _moved(ours: Any, kind: Kind, told: Any) -> Any:
+    if kind is Kind.ACCEPTED:
+        return ours.where(_STILL_OURS).values(
+            status=MessageStatus.SENT.value,
+            provider_message_id=told,
+            sent_at=bindparam("to_sent_at", type_=UtcDateTime),
+            reason=None,
+        )
+    if kind is Kind.NOT_ACCEPTED:
+        # By another way the next time, unless an earlier attempt may have been taken by this one.
+        provider = case((Message.resent_by.is_(None), null()), else_=Message.provider)
+        return ours.where(_STILL_OURS).values(
+            status=MessageStatus.PENDING.value, reason=told, attempt=None, worker=None, provider=provider
+        )
+    status = MessageStatus.FAILED if kind is Kind.REFUSED else MessageStatus.UNKNOWN
+    return ours.where(_SENDING).values(status=status.value, reason=told)
+
+
+_STATEMENTS = {
+    (dialect, kind): _statement(dialect, kind) for dialect in ("sqlite", "postgresql") for kind in Kind
+}

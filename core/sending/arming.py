@@ -1,0 +1,237 @@
+"""Arming: rows from pending to sending, and the requests that carry them.
+
+A row that may not be written to leaves pending here, with its reason. Rendering fills in every value, so that
+what SES could only tell later (a missing field) is known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Update, any_, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import suppressions
+from core.app import App
+from core.content import CompiledContent, MissingField, compile_content
+from core.db.models import Content, Message
+from core.db.states import MessageStatus, ProviderName
+from core.providers.base import BulkEntry, BulkMail
+from core.routes import Route, route
+from core.sending.turns import Candidate, Work, transactional_query
+
+# SES takes 1 MB of JSON per call; what surrounds the entries is small.
+MAX_CALL_BYTES = 900_000
+UNSUBSCRIBE_FIELD = "unsubscribe_url"  # {{unsubscribe_url}} in a campaign's content
+SUPPRESSED = "The address is on the suppression list."
+MOST_COMPILED = 100
+# Each is a request of its own.
+MOST_TRANSACTIONAL = 50
+
+Recipient = Row[*tuple[Any, ...]]  # id, address, address_key, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """What one call carries."""
+
+    campaign_id: int | None
+    message_ids: tuple[int, ...]
+    mail: BulkMail
+
+
+class Arms:
+    """Inside one claim's transaction."""
+
+    def __init__(
+        self,
+        app: App,
+        session: Session,
+        worker: str,
+        contents: dict[int, CompiledContent],
+        provider: ProviderName,
+        call_size: int,
+        attempt: str,
+        now: datetime,
+    ) -> None:
+        self._app, self._session, self._contents = app, session, contents
+        self._provider, self._call_size, self._attempt = provider, call_size, attempt
+        self._values = {
+            "to_attempt": attempt,
+            "to_worker": worker,
+            "to_armed_at": now,
+            "to_provider": provider.value,
+        }
+
+    def campaign(self, candidate: Candidate, most: int, after: int) -> tuple[list[Armed], int]:
+        """Of a campaign's rows beyond `after`, by keyset; with the last id that was looked at, 0 for none.
+        Without the keyset PostgreSQL would walk the dead index entries of all earlier claims."""
+        work, way = candidate.campaign, candidate.route
+        assert work is not None
+        assert way is not None
+        wanted = {"of_campaign": work.campaign_id, "after": after, "most": most, "by": self._provider.value}
+        rows = self._session.execute(_arm_campaign(self._session), {**wanted, **self._values}).all()
+        if not rows:
+            return [], 0
+        rows = sorted(rows, key=lambda row: row.id)
+        content = self._content(work.content_id)
+        entries = self._entries(work, content, rows)
+        parts = _parts(
+            entries, self._call_size, len((content.subject + content.html + content.text).encode())
+        )
+        return [self._armed(work, way, content, part) for part in parts], rows[-1].id
+
+    def transactional(self, tenant_id: int, most: int, fallback_from: str) -> list[Armed]:
+        """One call for each; those that cannot go this way now wait."""
+        found = self._session.execute(
+            transactional_query().limit(MOST_TRANSACTIONAL), {"tenant_id": tenant_id}
+        )
+        ways: dict[int, tuple[Work, Route]] = {}
+        for work in found:
+            way = route(work, fallback_from, campaign=False)
+            if isinstance(way, Route) and way.provider == self._provider and len(ways) < most:
+                ways[work.message_id] = (work, way)
+        rows = self._session.execute(_IDS, {"of_ids": list(ways), "by": self._provider.value, **self._values})
+        armed = []
+        for row in sorted(rows, key=lambda row: row.id):
+            work, way = ways[row.id]
+            content = self._content(work.content_id)
+            if entries := self._entries(work, content, [row]):
+                armed.append(self._armed(work, way, content, entries))
+        return armed
+
+    def _entries(
+        self, work: Work, content: CompiledContent, rows: Sequence[Recipient]
+    ) -> list[tuple[int, BulkEntry]]:
+        """The rows that may be written to; the others are given up, or wait no more."""
+        suppressed = suppressions.suppressed_among(
+            self._session, work.tenant_id, [row.address_key for row in rows]
+        )
+        entries = []
+        for row in rows:
+            if row.address_key in suppressed:
+                self._refuse(row.id, MessageStatus.SUPPRESSED, SUPPRESSED)
+                continue
+            link = self._unsubscribe_link(work, row.id)
+            try:
+                values = content.values(row.address, {UNSUBSCRIBE_FIELD: link, **row.fields})
+            except MissingField as e:
+                self._refuse(row.id, MessageStatus.FAILED, str(e))
+                continue
+            entry = BulkEntry(row.address, f"{row.id}-{self._attempt}", values, _headers(link))
+            entries.append((row.id, entry))
+        return entries
+
+    def _refuse(self, message_id: int, status: MessageStatus, reason: str) -> None:
+        self._session.execute(
+            update(Message)
+            .where(Message.id == message_id)
+            .values(status=status, reason=reason, attempt=None, worker=None, armed_at=None, provider=None)
+        )
+
+    def _armed(
+        self, work: Work, way: Route, content: CompiledContent, part: Sequence[tuple[int, BulkEntry]]
+    ) -> Armed:
+        mail = BulkMail(
+            from_address=way.from_address,
+            subject=content.subject,
+            html=content.html,
+            text=content.text,
+            entries=tuple(entry for _, entry in part),
+            tenant_name=work.slug,
+            configuration_set=work.configuration_set,
+            tags=_tags(work),
+            reply_to=way.reply_to,
+            idempotency_key=part[0][1].msg_uid,
+        )
+        return Armed(work.campaign_id, tuple(message_id for message_id, _ in part), mail)
+
+    def _content(self, content_id: int) -> CompiledContent:
+        if content_id not in self._contents:
+            if len(self._contents) > MOST_COMPILED:
+                self._contents.clear()
+            row = self._session.get_one(Content, content_id)
+            self._contents[content_id] = compile_content(row.subject, row.html, row.text, row.fallbacks)
+        return self._contents[content_id]
+
+    def _unsubscribe_link(self, work: Work, message_id: int) -> str | None:
+        """For campaigns, when the installation can be reached from outside."""
+        if not self._app.settings.public_url or work.campaign_id is None:
+            return None
+        token = suppressions.unsubscribe_token(self._app.secret_key(), work.tenant_id, message_id)
+        return f"{self._app.settings.public_url.rstrip('/')}/u/{token}"
+
+
+_PENDING = Message.status == MessageStatus.PENDING.value
+# Sent again by a person's word although nobody knew what came of it: never by another way than before.
+_BY_THIS_WAY = or_(Message.provider.is_(None), Message.provider == bindparam("by"))
+_WAITING = (
+    select(Message.id)
+    .where(Message.campaign_id == bindparam("of_campaign"), _PENDING, Message.id > bindparam("after"))
+    .where(_BY_THIS_WAY)
+    .order_by(Message.id)
+    .limit(bindparam("most"))
+)
+
+
+def _arming(statement: Update) -> Any:
+    return statement.values(
+        status=MessageStatus.SENDING.value,
+        attempt=bindparam("to_attempt"),
+        worker=bindparam("to_worker"),
+        armed_at=bindparam("to_armed_at"),
+        provider=bindparam("to_provider"),
+        reason=None,
+    ).returning(Message.id, Message.address, Message.address_key, Message.fields)
+
+
+_ON_SQLITE = _arming(update(Message).where(Message.id.in_(_WAITING)))
+# An array, or the planner reads the whole table; rows that somebody else holds are passed over.
+_ON_POSTGRESQL = _arming(
+    update(Message).where(
+        Message.id == any_(func.array(_WAITING.with_for_update(skip_locked=True).scalar_subquery()))
+    )
+)
+_IDS = _arming(
+    update(Message).where(Message.id.in_(bindparam("of_ids", expanding=True)), _PENDING, _BY_THIS_WAY)
+)
+
+
+def _arm_campaign(session: Session) -> Any:
+    return _ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _ON_POSTGRESQL
+
+
+def _parts(
+    entries: list[tuple[int, BulkEntry]], size: int, content_bytes: int
+) -> Iterator[list[tuple[int, BulkEntry]]]:
+    """Calls of at most `size` entries and MAX_CALL_BYTES."""
+    part: list[tuple[int, BulkEntry]] = []
+    weight = content_bytes
+    for entry in entries:
+        own = 200 + sum(len(value.encode()) for value in entry[1].fields.values())
+        if part and (len(part) == size or weight + own > MAX_CALL_BYTES):
+            yield part
+            part, weight = [], content_bytes
+        part.append(entry)
+        weight += own
+    if part:
+        yield part
+
+
+def _headers(unsubscribe_link: str | None) -> dict[str, str]:
+    """One-click unsubscribe (RFC 8058)."""
+    if unsubscribe_link is None:
+        return {}
+    return {
+        "List-Unsubscribe": f"<{unsubscribe_link}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def _tags(work: Work) -> dict[str, str]:
+    """SES allows letters, digits, - and _ in a tag's value."""
+    user = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in work.created_by or "")
+    return {"tenant": work.slug, "campaign": str(work.campaign_id or 0), "user": user or "unknown"}
