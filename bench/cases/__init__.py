@@ -1,0 +1,20 @@
+"""The cases: each measures in rounds and gives rows for the table."""
+
+from __future__ import annotations
+
+from bench.cases.memory import flat_memory
+from bench.cases.pace import quota_fidelity, tenant_fairness
+from bench.cases.setting import Case as Case
+from bench.cases.setting import Setting as Setting
+from bench.cases.speed import send_ceiling, vs_node_shape, vs_small_app
+from bench.cases.whole import whole_loop
+
+CASES: dict[str, Case] = {
+    "send_ceiling": send_ceiling,
+    "vs_small_app": vs_small_app,
+    "vs_node_shape": vs_node_shape,
+    "quota_fidelity": quota_fidelity,
+    "tenant_fairness": tenant_fairness,
+    "flat_memory": flat_memory,
+    "whole_loop": whole_loop,
+}

@@ -1,0 +1,182 @@
+"""Pace: whether a rate is used to the full and never exceeded, and who gets it when many wait."""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bench import endpoint, fill
+from bench.cases.setting import Setting
+from bench.children import Run, measured
+from bench.endpoint import Endpoint
+from bench.stub import Options
+from bench.table import Row
+from core.db.engine import Database
+from core.db.models import Message
+from core.db.states import MessageStatus
+
+LATENCY_MS = 50
+THROTTLED = 30  # per mille
+SLOW, RATES = 14, (14, 200, 2000)
+SECONDS = {14: 20, 200: 10, 2000: 10}
+LARGE, SMALL, SMALL_TENANTS, SHARED_RATE = 50_000, 200, 9, 200
+LOOK_EVERY_SECONDS = 0.25
+GIVEN_UP_AFTER_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How one run kept its rate."""
+
+    used: float  # accepted / what the rate allowed from the first to the last acceptance
+    worst_second: float  # of the rate
+    astray: int  # recipients that SES never accepted, or twice, or whose row says otherwise
+    stub: dict[str, Any]
+
+
+def quota_fidelity(setting: Setting) -> Iterator[Row]:
+    """The slowest rate, which needs next to no CPU, is measured while the others are."""
+    rounds: dict[int, list[Kept]] = {rate: [] for rate in RATES}
+    with ExitStack() as stack:
+        for rate in RATES:
+            stack.enter_context(
+                _prepared(setting, f"rate_{rate}", fill.Filling(rate, (rate * SECONDS[rate],)))
+            )
+        beside = stack.enter_context(endpoint.started())
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        for _ in range(setting.rounds):
+            slow = pool.submit(_keep_rate, setting, beside, SLOW)
+            for rate in RATES[1:]:
+                rounds[rate].append(_keep_rate(setting, setting.endpoint, rate))
+            rounds[SLOW].append(slow.result())
+    for rate, kept in rounds.items():
+        yield from _rows(rate, kept)
+
+
+def tenant_fairness(setting: Setting) -> Iterator[Row]:
+    """One large and nine small tenants; ends when the small ones have all been sent."""
+    sizes = (LARGE, *[SMALL] * SMALL_TENANTS)
+    fair_seconds = SMALL * len(sizes) / SHARED_RATE
+    with _prepared(setting, "fairness", fill.Filling(SHARED_RATE, sizes)):
+        finishes = [_finish_of_small(setting) for _ in range(setting.rounds)]
+    yield Row(
+        case="tenant_fairness p95",
+        ours=f"{statistics.median(finishes):.1f} s",
+        ceiling=f"{fair_seconds:.1f} s",
+        ratios=tuple(finish / fair_seconds for finish in finishes),
+        target=1.3,
+        at_most=True,
+        note=f"{setting.workers} worker(s)",
+    )
+
+
+def _keep_rate(setting: Setting, stub: Endpoint, rate: int) -> Kept:
+    recipients = rate * SECONDS[rate]
+    options = Options(latency_ms=LATENCY_MS, throttled=THROTTLED, rate=rate, keep=True)
+    with setting.place.copied(f"rate_{rate}") as url:
+        run = Run("pipeline", url, options, processes=setting.workers, deadline_seconds=120)
+        seen = measured(stub, run).stub
+        written = _sent(url)
+    seconds = seen["last_at"] - seen["first_at"]
+    missing = recipients - seen["recipients"]
+    return Kept(
+        used=seen["accepted"] / (rate * seconds + call_size(rate)),
+        worst_second=seen["worst_second_of_rate"],
+        astray=missing + seen["repeated"] + abs(recipients - written),
+        stub=seen,
+    )
+
+
+def _sent(url: str) -> int:
+    db = Database(url)
+    try:
+        with db.read() as session:
+            query = select(func.count()).where(Message.status == MessageStatus.SENT)
+            return session.scalar(query) or 0
+    finally:
+        db.dispose()
+
+
+def call_size(rate: float) -> int:
+    """Recipients of one call at this rate: never a large part of a second, at most what SES takes."""
+    return int(max(1, min(50, rate // 10)))
+
+
+def _rows(rate: int, kept: list[Kept]) -> Iterator[Row]:
+    throttled = sum(each.stub["throttled"] for each in kept)
+    seconds = statistics.median(each.stub["last_at"] - each.stub["first_at"] for each in kept)
+    accepted = statistics.median(each.stub["accepted"] for each in kept)
+    yield Row(
+        case=f"quota_fidelity {rate}/s used",
+        ours=f"{accepted / seconds:,.1f}/s",
+        ceiling=f"{rate:,}/s",
+        ratios=tuple(each.used for each in kept),
+        target=0.98,
+        note=f"{throttled} entries throttled",
+    )
+    yield Row(
+        case=f"quota_fidelity {rate}/s worst second",
+        ours=f"{max(each.stub['worst_second'] for each in kept):,}",
+        ceiling=f"{rate:,}",
+        ratios=tuple(each.worst_second for each in kept),
+        target=round(1 + call_size(rate) / rate, 4),
+        at_most=True,
+        every_round=True,
+    )
+    yield Row(
+        case=f"quota_fidelity {rate}/s lost or twice",
+        ours=str(sum(each.astray for each in kept)),
+        ceiling="0",
+        ratios=tuple(float(each.astray) for each in kept),
+        target=0,
+        at_most=True,
+        every_round=True,
+    )
+
+
+def _finish_of_small(setting: Setting) -> float:
+    """Seconds from the first mail of anybody until nearly all (p95) of the small tenants are through."""
+    stub = Options(latency_ms=LATENCY_MS, rate=SHARED_RATE)
+    with setting.place.copied("fairness") as url:
+        run = Run("pipeline", url, stub, processes=setting.workers, deadline_seconds=180)
+        seen = measured(setting.endpoint, run, watch=lambda: _wait_for_small(setting.endpoint)).stub
+    finished = sorted(
+        share["last_at"] - seen["first_at"]
+        for share in seen["tenants"].values()
+        if share["accepted"] == SMALL
+    )
+    if len(finished) != SMALL_TENANTS:
+        return math.inf
+    return percentile(finished, 0.95)
+
+
+def _wait_for_small(stub: Endpoint) -> None:
+    given_up_at = time.monotonic() + GIVEN_UP_AFTER_SECONDS
+    while time.monotonic() < given_up_at:
+        shares = stub.stats()["tenants"].values()
+        if sum(share["accepted"] == SMALL for share in shares) == SMALL_TENANTS:
+            return
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def percentile(ascending: list[float], share: float) -> float:
+    """By nearest rank."""
+    return ascending[math.ceil(share * len(ascending)) - 1]
+
+
+@contextmanager
+def _prepared(setting: Setting, name: str, filling: fill.Filling) -> Iterator[None]:
+    setting.place.prepare(name, functools.partial(fill.fill, filling=filling))
+    try:
+        yield
+    finally:
+        setting.place.drop(name)
