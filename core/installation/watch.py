@@ -29,7 +29,6 @@ class Watch:
     """One scheduler's memory of the installation, from its first look to its end."""
 
     def __init__(self, app: App, here: Host | None = None) -> None:
-        self._app = app
         self._here = here or this_host()
         self._file = app.settings.data_dir / FILE
         self._draft = self._file.with_name(f".{FILE}.{secrets.token_hex(4)}")
@@ -38,7 +37,7 @@ class Watch:
         self._told = ""
         self._is_file_kept = True
 
-    def look(self) -> bool:
+    def look(self, app: App) -> bool:
         """Beat once and hold what must wait, in one transaction; call it before the first claim, then every
         five seconds, and at once after the database was away.
 
@@ -46,10 +45,10 @@ class Watch:
         nothing. What was not certainly committed is not remembered, so that a host never knows more than its
         database."""
         known = self._known or _read(self._file)
-        with self._app.db.begin() as session:
+        with app.db.begin() as session:
             row = holds.locked(session)
-            moment = Moment(self._app.now(), self._app.clock.monotonic())  # not before: the wait may be long
-            is_sqlite = self._app.db.is_sqlite
+            moment = Moment(app.now(), app.clock.monotonic())  # not before: the wait may be long
+            is_sqlite = app.db.is_sqlite
             sign = find_sign(row, known, self._looked, moment, self._here, is_sqlite=is_sqlite)
             self._notice(session, row, sign, moment.now)
             row.beat += 1
