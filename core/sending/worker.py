@@ -190,6 +190,7 @@ class _Loop:
             self._launch(pool)
         except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
+            self.next_beat = 0.0  # it may be another one when it is back
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
 
@@ -263,7 +264,7 @@ class _Loop:
         now = self.app.clock.monotonic()
         if now < self.next_beat:
             return
-        self.next_beat = now + BEAT_SECONDS
         if self.watch.look(self.app):
             self.turn.last_message_id.clear()
         beat(self.app, self.turn.worker, self.unrecorded)
+        self.next_beat = now + BEAT_SECONDS
