@@ -10,7 +10,12 @@ from core.db.states import MessageStatus, SendingStatus
 
 GIVEN_UP_AFTER = timedelta(minutes=5)
 PROVES_FOR = timedelta(days=7)
-NEVER_SENT = (MessageStatus.FAILED, MessageStatus.SUPPRESSED, MessageStatus.CANCELLED)
+NEVER_SENT = (
+    MessageStatus.FAILED,
+    MessageStatus.SUPPRESSED,
+    MessageStatus.CANCELLED,
+    MessageStatus.EXPIRED,
+)
 
 
 def proof(facts: Facts) -> Part:

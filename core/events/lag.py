@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Account, Event, ParkedEvent
+from core.db.models import Account, Event, ParkedEvent, Tenant
 
 LOOK_BACK_EVENTS = 100
 
@@ -40,6 +41,21 @@ def lag_seconds(app: App, actor: Actor) -> Lag:
         parked=parked,
         last_received_at=last_received_at,
     )
+
+
+def seconds_behind(app: App, account: Account) -> float:
+    """About how old the oldest event is that waits in the account's own queue; infinite when some wait and
+    none of its tenants' was ever stored. Raises ProviderError when SQS does not answer."""
+    if not account.queue_url or not app.providers.queue(account.region).depth(account.queue_url):
+        return 0.0
+    newest = select(func.max(Event.id)).where(Event.tenant_id == Tenant.id).correlate(Tenant)
+    of_account = select(newest.scalar_subquery()).where(Tenant.account_id == account.id)
+    with app.db.read() as session:
+        last = max((id_ for id_ in session.scalars(of_account) if id_ is not None), default=None)
+        event = session.get(Event, last) if last is not None else None
+    if event is None:
+        return math.inf
+    return _age(1, app.now(), event.received_at, (event.received_at - event.occurred_at).total_seconds())
 
 
 def count_parked(session: Session) -> int:

@@ -22,6 +22,7 @@ _MESSAGE: tuple[Any, ...] = (
     Message.campaign_id,
     Message.address_key,
     Message.attempt,
+    Message.earlier_attempts,
     Message.status,
     Message.reason,
     Message.provider_message_id,
@@ -70,11 +71,20 @@ def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -
             parked.append(Parked(event, Doubt.UNMATCHED, owner))
         elif not _belongs(event, tenants.get(message.tenant_id)):
             parked.append(Parked(event, Doubt.WRONG_TENANT, owner))
-        elif message.attempt != claim[1] or message.status == MessageStatus.PENDING:
+        elif not _is_of_attempt(message, claim[1]):
             parked.append(Parked(event, Doubt.UNMATCHED, owner))
         else:
             found[message.id].append(event)
     return Matched({id_: messages[id_] for id_ in sorted(found)}, found, parked)
+
+
+def _is_of_attempt(message: Row[Any], attempt: str) -> bool:
+    """One that had to be sent again, because nobody knew of the first attempt, is settled by that one's late
+    events too, also while it waits. Any other number and attempt may be of a message of the same number that
+    a restored database does not know."""
+    if attempt in (message.earlier_attempts or "").split():
+        return True
+    return bool(message.attempt == attempt and message.status != MessageStatus.PENDING)
 
 
 def _claim(event: ProviderEvent) -> tuple[int, str] | None:

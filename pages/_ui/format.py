@@ -62,6 +62,7 @@ _STATUSES = {
     "failed": Status("Failed", "red", ":material/error:"),
     "unknown": Status("Unknown", "orange", ":material/help:"),
     "cancelled": Status("Cancelled", "gray", ":material/cancel:"),
+    "expired": Status("Expired", "gray", ":material/timer_off:"),
     # events
     "SEND": Status("Accepted", "blue", ":material/outgoing_mail:"),
     "DELIVERY": Status("Delivery", "green", ":material/check_circle:"),

@@ -1,0 +1,211 @@
+"""Moves: from one state of a campaign to the next, by a person or by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import audit, routes
+from core.access import Action, Actor
+from core.app import App
+from core.campaigns.directory import get_campaign, status
+from core.campaigns.views import CampaignView
+from core.db.models import Campaign, Message, Sender, Tenant
+from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
+from core.errors import Conflict, InputError, SendingPaused
+from core.identities import get_identity
+from core.routes import Route
+from core.tenants import get_tenant
+
+# Who may follow whom; every change of state goes through `move`.
+MOVES: dict[CampaignStatus, frozenset[CampaignStatus]] = {
+    CampaignStatus.DRAFT: frozenset({CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
+    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
+    CampaignStatus.SENDING: frozenset({CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.CANCELLED}),
+    CampaignStatus.HOLDING: frozenset(
+        {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.CANCELLED}
+    ),
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING, CampaignStatus.SENT, CampaignStatus.CANCELLED}),
+    CampaignStatus.BLOCKED: frozenset(
+        {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.CANCELLED}
+    ),
+    # A person has those sent again whose fate nobody knows: core/unknown.py.
+    CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.CANCELLED: frozenset(),
+}
+PAUSABLE = frozenset(state for state, after in MOVES.items() if CampaignStatus.PAUSED in after)
+UNDER_WAY = frozenset(state for state, after in MOVES.items() if CampaignStatus.SENT in after)
+ENDED = frozenset({CampaignStatus.SENT, CampaignStatus.CANCELLED})
+
+
+def start(
+    app: App, actor: Actor, tenant_id: int, campaign_id: int, *, announced: Route | None = None
+) -> CampaignView:
+    """Let the scheduler send it. `announced`: the way that the person was told of (`way_of`); Conflict when
+    it is another by now. Raises InputError (mail of its sender may not go), SendingPaused, Conflict."""
+    with app.db.begin() as session:
+        campaign = _owned(session, actor, tenant_id, campaign_id)
+        route = route_of(app, session, campaign)
+        if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+            raise Conflict(_not_possible(campaign, "started"))
+        refuse_too_late(session, campaign, app.now())
+        if announced is not None and announced != route:
+            raise Conflict(
+                "Its mail would go another way now than it did a moment ago. "
+                f"{route.warning or f'It goes from {route.from_address}.'} Look again."
+            )
+        move(session, actor, campaign, CampaignStatus.SENDING, "start campaign", app.now())
+        campaign.started_at, campaign.provider = app.now(), route.provider
+    return status(app, actor, tenant_id, campaign_id)
+
+
+def pause(app: App, actor: Actor, tenant_id: int, campaign_id: int, reason: str = "") -> CampaignView:
+    """Nothing more of it leaves; what is in flight ends within seconds. A blocked one no longer goes on by
+    itself."""
+    with app.db.begin() as session:
+        campaign = _owned(session, actor, tenant_id, campaign_id)
+        if campaign.status not in PAUSABLE:
+            raise Conflict(_not_possible(campaign, "paused"))
+        by = f"Paused by {actor.username}" + (f": {reason}" if reason else "")
+        move(session, actor, campaign, CampaignStatus.PAUSED, "pause campaign", app.now(), reason=by)
+    return status(app, actor, tenant_id, campaign_id)
+
+
+def resume(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> CampaignView:
+    """Go on with those who were not written to yet; nobody is written to twice."""
+    with app.db.begin() as session:
+        campaign = _owned(session, actor, tenant_id, campaign_id)
+        if campaign.status not in (CampaignStatus.PAUSED, CampaignStatus.BLOCKED, CampaignStatus.HOLDING):
+            raise Conflict(_not_possible(campaign, "resumed"))
+        route_of(app, session, campaign)
+        refuse_too_late(session, campaign, app.now())
+        move(session, actor, campaign, CampaignStatus.SENDING, "resume campaign", app.now())
+    return status(app, actor, tenant_id, campaign_id)
+
+
+def cancel(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> CampaignView:
+    """End it: those not written to yet become cancelled. Cannot be undone."""
+    now = app.now()
+    with app.db.begin() as session:
+        campaign = _owned(session, actor, tenant_id, campaign_id)
+        if CampaignStatus.CANCELLED not in MOVES[CampaignStatus(campaign.status)]:
+            raise Conflict(_not_possible(campaign, "cancelled"))
+        move(session, actor, campaign, CampaignStatus.CANCELLED, "cancel campaign", now)
+        campaign.finished_at = now
+        session.execute(
+            update(Message)
+            .where(Message.campaign_id == campaign.id, Message.status == MessageStatus.PENDING)
+            .values(status=MessageStatus.CANCELLED, reason=f"The campaign was cancelled by {actor.username}.")
+        )
+    return status(app, actor, tenant_id, campaign_id)
+
+
+def way_of(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Route | str:
+    """Which way its mail goes now; a str says why it may not, and what to do."""
+    actor.must(Action.SEE_TENANT, tenant_id)
+    with app.db.read() as session:
+        campaign = get_campaign(session, tenant_id, campaign_id)
+        return _way(app, session, campaign)
+
+
+def route_of(app: App, session: Session, campaign: Campaign, *, hold: bool = True) -> Route:
+    """Of a campaign that is about to send. `hold`: nobody removes its sender until the transaction ends.
+
+    Raises SendingPaused, InputError."""
+    tenant = get_tenant(session, campaign.tenant_id)
+    if tenant.sending_status == SendingStatus.DISABLED:
+        raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume the tenant first.")
+    if hold:
+        sender = select(Sender.id).where(Sender.id == campaign.sender_id, Sender.tenant_id == tenant.id)
+        session.execute(sender.with_for_update(read=True))
+    way = _way(app, session, campaign)
+    if isinstance(way, str):
+        raise InputError(way, field="sender")
+    return way
+
+
+def refuse_too_late(session: Session, campaign: Campaign, now: datetime) -> None:
+    """Conflict when its last moment has passed."""
+    if campaign.send_until is None or campaign.send_until > now:
+        return
+    until = last_moment(session, campaign)
+    remedy = "" if campaign.status in ENDED else " Give it a later moment first (change its pace)."
+    raise Conflict(f"“{campaign.name}” was not to be sent after {until}, and that has passed.{remedy}")
+
+
+def last_moment(session: Session, campaign: Campaign) -> str:
+    """In words, in the tenant's time zone."""
+    zone = session.get_one(Tenant, campaign.tenant_id).timezone
+    if campaign.send_until is None:
+        return "no moment"
+    there = campaign.send_until.astimezone(ZoneInfo(zone))
+    return f"{there.day} {there:%b %Y, %H:%M} ({zone})"
+
+
+def move(
+    session: Session,
+    actor: Actor,
+    campaign: Campaign,
+    to: CampaignStatus,
+    action: str,
+    at: datetime,
+    reason: str | None = None,
+    **detail: int,
+) -> None:
+    """Change the state, once: a second person who pressed at the same moment is told (Conflict)."""
+    if to not in MOVES[CampaignStatus(campaign.status)]:
+        raise Conflict(_not_possible(campaign, action))
+    changed = session.execute(
+        update(Campaign)
+        .where(Campaign.id == campaign.id, Campaign.status == campaign.status)
+        .values(status=to, status_reason=reason, version=Campaign.version + 1)
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+        raise Conflict(f"Somebody else changed “{campaign.name}” just now. Look again.")
+    session.refresh(campaign)
+    audit.record(
+        session,
+        actor,
+        action,
+        f"campaign {campaign.id}",
+        at=at,
+        tenant_id=campaign.tenant_id,
+        name=campaign.name,
+        **detail,
+    )
+
+
+def _owned(session: Session, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign:
+    actor.must(Action.RUN_CAMPAIGN, tenant_id)
+    return get_campaign(session, tenant_id, campaign_id)
+
+
+def _way(app: App, session: Session, campaign: Campaign) -> Route | str:
+    """`routes` says why a campaign that was sending stops; before the start there is something to do."""
+    tenant = get_tenant(session, campaign.tenant_id)
+    fallback = routes.fallback_address(app)
+    way = routes.of_sender(session, tenant.id, campaign.sender_id, fallback, campaign=True)
+    if isinstance(way, Route):
+        if way.provider == ProviderName.SES and tenant.provisioned_at is None:
+            return f"{tenant.name} is not set up in Amazon SES yet. Repair it on the Tenants page."
+        return way
+    sender = session.get_one(Sender, campaign.sender_id)
+    if sender.deleted_at is not None:
+        return f"{way} Restore it on the Senders page, or make the campaign anew with another sender."
+    identity = get_identity(session, tenant.id, sender.identity_id)
+    if not identity.verified_for_sending:
+        return (
+            f"The sender {sender.address} is not verified. Publish the DNS records of {identity.name} "
+            "(Senders page, or: postyard senders records), verify it, then start."
+        )
+    return (
+        f"DKIM of {identity.name} is not verified, and receivers refuse campaigns without it. Publish "
+        "its three CNAME records (Senders page, or: postyard senders records), verify it, then start."
+    )
+
+
+def _not_possible(campaign: Campaign, verb: str) -> str:
+    return f"“{campaign.name}” is {campaign.status}, so it cannot be {verb}. Reload to see its present state."
