@@ -31,6 +31,7 @@ from core import (
     sending,
     tenants,
     users,
+    warm_ups,
 )
 from core.app import App
 from core.db.engine import AWAY
@@ -80,6 +81,8 @@ JOBS = (
     Job("compare tenants with AWS", 60, drift.check_due),
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
+    Job("judge warm-ups", 300, warm_ups.judge_due),
+    Job("forget what tenants sent long ago", 3600, tenant_limits.forget_old),
     Job("drop ended sessions", 6 * 3600, users.forget_ended),
 )
 LOOPS = (

@@ -34,9 +34,8 @@ SLOT = {"minute": timedelta(seconds=5), "hour": timedelta(minutes=1)}
 LARGEST_LIMIT = 1_000_000_000
 # A slot that is further ahead was written while a clock was wrong.
 CLOCKS_DIFFER = timedelta(minutes=5)
-# SES's own 24 hours are told from the hours' slots; the days' are the history of a warm-up, 90 days at most.
-KEPT = timedelta(days=2)
-DAYS_KEPT = timedelta(days=120)
+# SES's own 24 hours are told from the hours' slots; the days' are the history of a warm-up, 90 days or more.
+KEPT = {"minute": timedelta(hours=1), "hour": timedelta(days=2), "day": timedelta(days=120)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Slots = Sequence[tuple[datetime, int]]  # slot_at, recipients; oldest first
 
@@ -179,12 +178,19 @@ def count(session: Session, tenant: Tenant, recipients: int, now: datetime) -> N
         _take_off(session, [{**{f"of_{k}": v for k, v in row.items()}, "less": -recipients} for row in rows])
 
 
-def forget_old(session: Session, now: datetime) -> None:
-    """What counts for nothing any more, and what was written while a clock was wrong."""
-    before = case((TenantUsage.span == "day", now - DAYS_KEPT), else_=now - KEPT)
-    session.execute(
-        delete(TenantUsage).where(or_(TenantUsage.slot_at < before, TenantUsage.slot_at > now + KEPT))
+def forget_old(app: App) -> str:
+    """Job: drop what counts for nothing any more, and what was written while a clock was wrong."""
+    now = app.now()
+    too_old = (
+        and_(TenantUsage.span == span, TenantUsage.slot_at < now - kept) for span, kept in KEPT.items()
     )
+    with app.db.begin() as session:
+        dropped = session.execute(
+            delete(TenantUsage)
+            .where(or_(*too_old, TenantUsage.slot_at > now + KEPT["hour"]))
+            .returning(TenantUsage.span)
+        ).all()
+    return f"Dropped {len(dropped)} counts of what tenants sent."
 
 
 def slot_of(span: str, now: datetime, zone: ZoneInfo) -> datetime:
