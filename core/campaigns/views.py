@@ -9,7 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
-from core.db.states import CampaignStatus, MessageStatus, SendingStatus
+from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
+from core.lanes import find_lane, is_closed, lane_of
+from core.tenants import limits as tenant_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +86,9 @@ def _held(
         return f"{tenant.name} is paused: {tenant.paused_reason}"
     if not account.sending_enabled:
         return "Amazon SES has paused sending for this account."
-    return None
+    name = lane_of(account.id) if campaign.provider == ProviderName.SES else ProviderName.RESEND
+    lane = find_lane(session, name)
+    if lane is not None and is_closed(lane, now):
+        return lane.closed_reason
+    spent = tenant_limits.left(session, tenant, now)
+    return None if spent is None else spent[2] or None

@@ -14,12 +14,13 @@ from core import accounts, campaigns, jobs, reports, senders, sending, tenants
 from core.access import SYSTEM, Actor
 from core.app import App
 from core.db.engine import Database
-from core.db.models import Account, Identity, JobRun, Message, Sender, Worker
+from core.db.models import Identity, JobRun, Lane, Message, Sender, Worker
 from core.errors import Conflict
 from core.providers.base import EntryResult, Outcome
 from core.reports.overview import ACCOUNT_PAUSED
 from core.sending.claim import Call, Turn, claim
 from core.sending.record import Finished, record
+from core.sending.turns import LaneWithWork, lanes_with_work
 from tests.campaigning import (
     addresses,
     counts,
@@ -44,10 +45,14 @@ def account(app: App, simulator: Simulator, **scenario: object) -> None:
     accounts.refresh_due(app)
 
 
-def armed(app: App) -> Call:
+def only_lane(app: App) -> LaneWithWork:
     with app.db.read() as session:
-        account_id = session.scalars(select(Account.id)).one()
-    [call] = claim(app, Turn(worker="gone"), account_id, 0).calls
+        [lane] = lanes_with_work(session, "")
+    return lane
+
+
+def armed(app: App) -> Call:
+    [call] = claim(app, Turn(worker="gone"), only_lane(app), 100).calls
     return call
 
 
@@ -83,7 +88,7 @@ def test_a_finished_campaign_goes_on_for_those_whose_worker_came_back_unsent(
     assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
     answer(app, call, Outcome.NOT_SENT)
     with app.db.begin() as session:
-        session.execute(update(Account).values(closed_until=None))
+        session.execute(update(Lane).values(closed_until=None))
     send_until_idle(app)
     assert counts(app, cast.acme.id, campaign_id) == {"sent": 5}
     assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
@@ -116,7 +121,7 @@ def test_a_list_larger_than_the_daily_quota_waits_says_why_and_does_not_keep_a_s
 
     account(app, simulator, max_24_hour_send=500)
     with app.db.begin() as session:
-        session.execute(update(Account).values(closed_until=None))
+        session.execute(update(Lane).values(closed_until=None))
     send_until_idle(app)
     assert counts(app, cast.acme.id, campaign_id) == {"sent": 50}
 
@@ -151,12 +156,10 @@ def test_a_tenant_paused_at_ses_alone_does_not_use_up_the_rate_with_one_mail(
     ses.set_tenant_sending(str(cast.acme.ses_tenant_arn), enabled=False)
     one_mail(app, alice, cast.acme.id, sender)
     turn = Turn(worker="w")
-    with app.db.read() as session:
-        account_id = session.scalars(select(Account.id)).one()
     turn.rest(cast.acme.id, app.clock.monotonic() + 5)
-    assert claim(app, turn, account_id, 0).calls == []
+    assert claim(app, turn, only_lane(app), 100).calls == []
     turn.rest(cast.acme.id, app.clock.monotonic() - 1)
-    assert len(claim(app, turn, account_id, 0).calls) == 1
+    assert len(claim(app, turn, only_lane(app), 100).calls) == 1
 
 
 def test_one_mail_that_cannot_leave_does_not_keep_a_script(

@@ -1,8 +1,7 @@
-"""The limiter's promise, on a clock of its own: no second sees more than the rate."""
+"""The limiter's promise, on a clock of its own: no second sees more than the rate and one call."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -11,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from core import limits
+from core import lanes, limits
 from core.db import migrate
 from core.db.engine import Database
-from core.db.models import Account, RateGrant
+from core.db.models import Account, Lane
+from core.limits import Speed
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -27,91 +28,156 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     db.dispose()
 
 
-def make_account(session: Session, **values: object) -> Account:
-    session.query(RateGrant).delete()
-    session.query(Account).delete()
-    account = Account(name="platform", region="eu-west-1", created_at=NOON, **values)
-    session.add(account)
-    session.flush()
-    return account
+def a_lane(**values: object) -> Lane:
+    known: dict[str, object] = {
+        "granted": 0,
+        "granted_when_checked": 0,
+        "throttled_share": 0.0,
+        "slowed_to": 1.0,
+    }
+    return Lane(name="account 1", **{**known, **values})
 
 
-@settings(max_examples=30, deadline=None)
+def ses_speed(rate: float) -> Speed:
+    return Speed(rate, max(1, min(50, int(rate) // 10)))
+
+
+def most_in_a_second(begun: list[tuple[datetime, int]]) -> int:
+    begun.sort()
+    return max(sum(n for at, n in begun if start <= at < start + SECOND) for start, _ in begun)
+
+
+def claimed(lane: Lane, speed: Speed, now: datetime, most: int = 500) -> list[tuple[datetime, int]]:
+    """When each call of one claim begins, and its recipients."""
+    left = min(limits.paced(lane.next_at, speed, now).recipients, most)
+    sizes = []
+    while left:
+        sizes.append(min(left, speed.call_size))
+        left -= sizes[-1]
+    moments = limits.begin(lane, sizes, speed, now)
+    return [(now + timedelta(seconds=moment), size) for moment, size in zip(moments, sizes, strict=True)]
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    rate=st.integers(1, 300),
-    latencies=st.lists(st.floats(0.001, 2.5), min_size=1, max_size=20),
-    acceptance=st.floats(0, 1),
+    rate=st.integers(1, 3000),
+    pauses=st.lists(st.floats(0.001, 1.5), min_size=5, max_size=40),
+    most=st.integers(1, 500),
 )
-def test_no_second_ever_sees_more_than_the_rate(
-    db: Database, rate: int, latencies: list[float], acceptance: float
+def test_no_second_ever_sees_more_than_the_rate_and_one_call(
+    rate: int, pauses: list[float], most: int
 ) -> None:
-    """Replies of any length, the message accepted anywhere between request and reply."""
-    with db.begin() as session:
-        account = make_account(session, max_send_rate=float(rate), max_24_hour_send=-1.0)
-        accepted: list[tuple[datetime, int]] = []
-        in_flight: list[tuple[datetime, str]] = []
-        now = NOON
-        for number in range(60):
-            while in_flight and in_flight[0][0] <= now:
-                replied, attempt = heapq.heappop(in_flight)
-                limits.release(session, {attempt: replied})
-            allowed = limits.allowance(session, account, now)
-            if allowed.recipients == 0:
-                waits = [now + timedelta(seconds=allowed.wait_seconds)] + [t for t, _ in in_flight[:1]]
-                now = max(min(waits), now + timedelta(milliseconds=1))
-                continue
-            size = min(allowed.recipients, limits.call_size(account))
-            limits.grant(session, account.id, {str(number): size}, now)
-            latency = latencies[number % len(latencies)]
-            accepted.append((now + timedelta(seconds=latency * acceptance), size))
-            heapq.heappush(in_flight, (now + timedelta(seconds=latency), str(number)))
-        accepted.sort()
-        for start, _ in accepted:
-            window = sum(n for at, n in accepted if start <= at < start + timedelta(seconds=1))
-            assert window <= rate
+    """Workers that look at any moments, and take less than they may."""
+    lane, speed, now = a_lane(), ses_speed(rate), NOON
+    begun: list[tuple[datetime, int]] = []
+    for pause in pauses:
+        begun += claimed(lane, speed, now, most)
+        now += timedelta(seconds=pause)
+    assert most_in_a_second(begun) <= rate + speed.call_size
 
 
-def test_the_quota_of_24_hours_counts_what_ses_cannot_know_yet(db: Database) -> None:
-    with db.begin() as session:
-        account = make_account(
-            session, max_send_rate=100.0, max_24_hour_send=200.0, sent_last_24_hours=150.0, checked_at=NOON
-        )
-        limits.grant(session, account.id, {"a": 30}, NOON + timedelta(seconds=5))
-        later = NOON + timedelta(seconds=40)
-        assert limits.allowance(session, account, later).recipients == 20
-        limits.grant(session, account.id, {"b": 20}, later)
-        full = limits.allowance(session, account, later + timedelta(minutes=1))
-        assert full.recipients == 0
-        assert "The quota of 200 recipients in 24 hours is used up." in full.reason
-
-
-def test_a_closed_account_sends_nothing_and_says_why(db: Database) -> None:
-    with db.begin() as session:
-        account = make_account(session, max_send_rate=100.0, max_24_hour_send=-1.0)
-        limits.close(session, account.id, until=NOON + timedelta(minutes=10), reason="Credentials refused.")
-        limits.close(session, account.id, until=NOON + timedelta(seconds=1), reason="Too fast.")
-        session.refresh(account)
-        closed = limits.allowance(session, account, NOON)
-        assert (closed.recipients, closed.wait_seconds, closed.reason) == (0, 600.0, "Credentials refused.")
-        assert limits.allowance(session, account, NOON + timedelta(minutes=11)).recipients == 100
+@pytest.mark.parametrize("rate", [1, 14, 200, 2000])
+def test_whoever_looks_in_time_loses_nothing_of_the_rate(rate: int) -> None:
+    lane, speed, now = a_lane(), ses_speed(rate), NOON
+    begun: list[tuple[datetime, int]] = []
+    while now < NOON + 60 * SECOND:
+        begun += claimed(lane, speed, now)
+        now += timedelta(seconds=0.05)
+    assert sum(n for at, n in begun if at < NOON + 60 * SECOND) >= 60 * rate - speed.call_size
 
 
 @pytest.mark.parametrize(
-    ("rate", "call", "block"), [(1, 1, 1), (14, 1, 2), (200, 20, 40), (1000, 50, 200), (5000, 50, 500)]
+    ("rate", "call", "ahead"), [(1, 1, 1), (14, 1, 2), (200, 20, 40), (1000, 50, 200), (5000, 50, 500)]
 )
-def test_calls_and_blocks_grow_with_the_rate(db: Database, rate: int, call: int, block: int) -> None:
-    account = Account(max_send_rate=float(rate))
-    assert (limits.call_size(account), limits.block_size(account)) == (call, block)
+def test_calls_and_claims_grow_with_the_rate(rate: int, call: int, ahead: int) -> None:
+    speed = ses_speed(rate)
+    assert (speed.call_size, limits.ahead(speed)) == (call, ahead)
+
+
+def test_a_provider_that_counts_requests_gets_no_more_of_them_however_small() -> None:
+    lane, speed, now = a_lane(), Speed(200, 100, calls_per_second=2), NOON
+    begun: list[tuple[datetime, int]] = []
+    for _ in range(200):
+        begun += claimed(lane, speed, now, most=1)
+        now += timedelta(seconds=0.05)
+    assert 2 * 10 - 1 <= len(begun) <= 2 * 10 + 1
+
+
+def test_what_was_not_accepted_is_given_back_at_once() -> None:
+    lane, speed = a_lane(), ses_speed(200)
+    claimed(lane, speed, NOON)
+    before = lane.next_at
+    assert before is not None
+    limits.give_back(lane, speed, NOON, not_accepted=10, throttled=0)
+    assert (lane.next_at, lane.granted) == (before - timedelta(seconds=10 / 200), 30)
+
+
+def test_a_few_throttled_recipients_slow_nothing() -> None:
+    lane, speed, now = a_lane(), ses_speed(200), NOON
+    for _ in range(200):
+        tried = claimed(lane, speed, now)
+        limits.give_back(lane, speed, now, not_accepted=len(tried), throttled=len(tried))  # 1 of 20
+        now += timedelta(seconds=0.1)
+    assert limits.slowed_to(lane, now) == 1.0
+
+
+def test_many_throttled_recipients_halve_the_rate_and_it_grows_again() -> None:
+    lane, speed, now = a_lane(), ses_speed(200), NOON
+    limits.give_back(lane, speed, now, not_accepted=40, throttled=40)
+    assert limits.slowed_to(lane, now) == 0.5
+    limits.give_back(lane, speed, now, not_accepted=40, throttled=40)
+    assert limits.slowed_to(lane, now) == 0.5, "once a second at most"
+    now += SECOND
+    limits.give_back(lane, speed, now, not_accepted=40, throttled=40)
+    assert limits.slowed_to(lane, now) == pytest.approx(0.275)
+    assert limits.slowed_to(lane, now + 15 * SECOND) == 1.0
+
+
+def quota(session: Session, account: Account, lane: Lane, *, transactional: bool) -> limits.Allowance:
+    return limits.of_24_hours(session, account, lane, transactional=transactional, now=NOON)
+
+
+def test_the_quota_of_24_hours_counts_what_ses_cannot_know_yet(db: Database) -> None:
+    account = Account(id=1, max_24_hour_send=200.0, sent_last_24_hours=150.0)
+    with db.read() as session:
+        some = quota(session, account, a_lane(granted=130, granted_when_checked=100), transactional=True)
+        full = quota(session, account, a_lane(granted=150, granted_when_checked=100), transactional=True)
+    assert (some.recipients, full.recipients, full.closes is None) == (20, 0, False)
+    assert "The quota of 200 recipients in 24 hours is used up." in full.reason
+
+
+def test_campaigns_leave_the_last_of_the_quota_to_transactional_mail(db: Database) -> None:
+    account = Account(id=1, max_24_hour_send=1000.0, sent_last_24_hours=985.0)
+    with db.read() as session:
+        held = quota(session, account, a_lane(), transactional=False)
+        assert (held.recipients, held.closes) == (0, None)
+        assert "kept for transactional mail" in held.reason
+        assert quota(session, account, a_lane(), transactional=True).recipients == 15
+
+
+def test_a_closed_lane_sends_nothing_and_says_why(db: Database) -> None:
+    with db.begin() as session:
+        lane = lanes.lock_lane(session, "account 1")
+        lanes.close(session, lane.name, until=NOON + timedelta(minutes=10), reason="Credentials refused.")
+        lanes.close(session, lane.name, until=NOON + SECOND, reason="Too fast.")
+        session.refresh(lane)
+        closed = limits.closed(lane, NOON)
+        assert closed is not None
+        assert (closed.recipients, closed.wait_seconds, closed.reason) == (0, 600.0, "Credentials refused.")
+        assert limits.closed(lane, NOON + timedelta(minutes=11)) is None
 
 
 def test_what_was_written_while_a_clock_was_wrong_holds_nothing_back(db: Database) -> None:
+    next_year = NOON + timedelta(days=365)
     with db.begin() as session:
-        account = make_account(session, max_send_rate=10.0, max_24_hour_send=-1.0)
-        next_year = NOON + timedelta(days=365)
-        limits.grant(session, account.id, {"a": 10}, next_year)
-        limits.close(session, account.id, until=next_year, reason="throttled then")
-        session.refresh(account)
-        assert limits.allowance(session, account, NOON).recipients == 10
-        limits.close(session, account.id, until=NOON + timedelta(seconds=1), reason="throttled now")
-        session.refresh(account)
-        assert limits.allowance(session, account, NOON).reason == "throttled now"
+        lane = lanes.lock_lane(session, "account 2")
+        lane.next_at = next_year
+        lanes.close(session, lane.name, until=next_year, reason="throttled then")
+        session.flush()
+        assert limits.closed(lane, NOON) is None
+        assert limits.paced(lane.next_at, ses_speed(10), NOON).recipients == 2
+        lanes.close(session, lane.name, until=NOON + SECOND, reason="throttled now")
+        session.refresh(lane)
+        closed = limits.closed(lane, NOON)
+    assert closed is not None
+    assert closed.reason == "throttled now"
