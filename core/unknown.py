@@ -100,7 +100,7 @@ def resend(app: App, actor: Actor, tenant_id: int, campaign_id: int, *, expected
 
     Raises Conflict (another number by now, cancelled, too late), InputError, SendingPaused, ProviderError."""
     actor.must(Action.RESEND_UNKNOWN, tenant_id)
-    _refuse_lag(app, tenant_id)
+    _refuse_lag(app, tenant_id, campaign_id)
     now = app.now()
     with app.db.begin() as session:
         route = _refuse_no_way(app, session, get_campaign(session, tenant_id, campaign_id))
@@ -131,7 +131,7 @@ def leave(app: App, actor: Actor, tenant_id: int, campaign_id: int, *, expected:
     """Those for a person stay unknown for good, unless an event still comes. `expected`: how many they were
     when the person looked; Conflict when it is another number by now."""
     actor.must(Action.RESEND_UNKNOWN, tenant_id)
-    _refuse_lag(app, tenant_id)
+    _refuse_lag(app, tenant_id, campaign_id)
     now = app.now()
     with app.db.begin() as session:
         campaign = get_campaign(session, tenant_id, campaign_id, lock=True)
@@ -261,8 +261,9 @@ def _has_caught_up(app: App, account: Account) -> bool:
         return False
 
 
-def _refuse_lag(app: App, tenant_id: int) -> None:
+def _refuse_lag(app: App, tenant_id: int, campaign_id: int) -> None:
     with app.db.read() as session:
+        get_campaign(session, tenant_id, campaign_id)
         account = _account_of(session, tenant_id)
     if seconds_behind(app, account) > TOLERATED_LAG_SECONDS:
         raise Conflict(

@@ -32,6 +32,7 @@ from core import (
     suppressions,
     templates,
     tenants,
+    unknown,
     users,
 )
 from core.access import ALLOWED, SYSTEM, Action, Actor, Role
@@ -85,15 +86,22 @@ class World:
 Call = Callable[[App, Actor, int, Ids], object]
 OF_TENANT: dict[str, tuple[Action, Call]] = {
     "audit.list_entries": (Action.SEE_AUDIT, lambda a, p, t, i: audit.list_entries(a, p, tenant_id=t)),
-    "campaigns.create": (Action.DRAFT_CAMPAIGN, lambda a, p, t, i: campaigns.create(
+    "campaigns.creating.create": (Action.DRAFT_CAMPAIGN, lambda a, p, t, i: campaigns.create(
         a, p, t, name="x", sender_id=i.sender, **MAIL, csv=CSV)),
-    "campaigns.check": (Action.DRAFT_CAMPAIGN, lambda a, p, t, i: campaigns.check(a, p, t, **MAIL, csv=CSV)),
-    "campaigns.start": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.start(a, p, t, i.campaign)),
-    "campaigns.pause": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.pause(a, p, t, i.campaign)),
-    "campaigns.resume": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.resume(a, p, t, i.campaign)),
-    "campaigns.status": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.status(a, p, t, i.campaign)),
-    "campaigns.list_campaigns": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.list_campaigns(a, p, t)),
-    "campaigns.list_messages": (Action.SEE_ADDRESSES,
+    "campaigns.creating.check": (Action.DRAFT_CAMPAIGN,
+        lambda a, p, t, i: campaigns.check(a, p, t, **MAIL, csv=CSV)),
+    "campaigns.moves.start": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.start(a, p, t, i.campaign)),
+    "campaigns.moves.pause": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.pause(a, p, t, i.campaign)),
+    "campaigns.moves.resume": (Action.RUN_CAMPAIGN,
+        lambda a, p, t, i: campaigns.resume(a, p, t, i.campaign)),
+    "campaigns.moves.way_of": (Action.SEE_TENANT, lambda a, p, t, i: campaigns.way_of(a, p, t, i.campaign)),
+    "campaigns.pace.set_pace": (Action.RUN_CAMPAIGN,
+        lambda a, p, t, i: campaigns.set_pace(a, p, t, i.campaign, rate_per_second=5.0, send_until=None)),
+    "campaigns.directory.status": (Action.SEE_TENANT,
+        lambda a, p, t, i: campaigns.status(a, p, t, i.campaign)),
+    "campaigns.directory.list_campaigns": (Action.SEE_TENANT,
+        lambda a, p, t, i: campaigns.list_campaigns(a, p, t)),
+    "campaigns.directory.list_messages": (Action.SEE_ADDRESSES,
         lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
     "checklist.checklist": (Action.SEE_TENANT, lambda a, p, t, i: checklist.checklist(a, p, t)),
     "checklist.prove_pipeline": (Action.SEND_MESSAGE, lambda a, p, t, i: checklist.prove_pipeline(a, p, t)),
@@ -132,6 +140,11 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "templates.list_templates": (Action.SEE_TENANT, lambda a, p, t, i: templates.list_templates(a, p, t)),
     "templates.get_content": (Action.SEE_TENANT,
         lambda a, p, t, i: templates.get_content(a, p, t, i.template)),
+    "unknown.unknown_of": (Action.SEE_TENANT, lambda a, p, t, i: unknown.unknown_of(a, p, t, i.campaign)),
+    "unknown.resend": (Action.RESEND_UNKNOWN,
+        lambda a, p, t, i: unknown.resend(a, p, t, i.campaign, expected=1)),
+    "unknown.leave": (Action.RESEND_UNKNOWN,
+        lambda a, p, t, i: unknown.leave(a, p, t, i.campaign, expected=1)),
     "accounts.sandboxed": (Action.SEE_TENANT, lambda a, p, t, i: accounts.sandboxed(a, p, t)),
     "drift.resources": (Action.SEE_TENANT, lambda a, p, t, i: drift.resources(a, p, t)),
     "drift.differences": (Action.SEE_TENANT, lambda a, p, t, i: drift.differences(a, p, t)),
@@ -142,7 +155,8 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
 }  # fmt: skip
 # These would reach SES or change the row for somebody who may: called only where they must be refused.
 REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
-    "campaigns.cancel": (Action.RUN_CAMPAIGN, lambda a, p, t, i: campaigns.cancel(a, p, t, i.campaign)),
+    "campaigns.moves.cancel": (Action.RUN_CAMPAIGN,
+        lambda a, p, t, i: campaigns.cancel(a, p, t, i.campaign)),
     "identities.checks.verify_now": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.verify_now(a, p, t, i.identity)),
     "identities.removal.remove_unused": (Action.REMOVE_SENDER,
@@ -184,12 +198,16 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "users.sessions.revoke_all": (Action.MANAGE_USERS, lambda a, p: users.revoke_all(a, p, "missing")),
 }  # fmt: skip
 # No action of their own: they look the tenant up for whoever asks, or are about the actor alone.
-TESTED_BELOW = {"campaigns.find_tenant_of", "tenants.directory.get_by_slug", "users.people.change_password"}
+TESTED_BELOW = {
+    "campaigns.directory.find_tenant_of", "tenants.directory.get_by_slug", "users.people.change_password"
+}  # fmt: skip
 ALL_OF_TENANT = OF_TENANT | REFUSED_ONLY
 # Their own tenant's id with another tenant's row.
 WITH_ROWS = [
-    "campaigns.create", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel",
-    "campaigns.status", "campaigns.list_messages", "identities.checks.verify_now",
+    "campaigns.creating.create", "campaigns.moves.start", "campaigns.moves.pause", "campaigns.moves.resume",
+    "campaigns.moves.cancel", "campaigns.moves.way_of", "campaigns.pace.set_pace",
+    "campaigns.directory.status", "campaigns.directory.list_messages",
+    "unknown.unknown_of", "unknown.resend", "unknown.leave", "identities.checks.verify_now",
     "identities.set_mail_from", "senders.findings", "senders.removal.restore",
     "onboarding.create_link", "onboarding.revoke_link",
     "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now",

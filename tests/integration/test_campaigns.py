@@ -54,7 +54,8 @@ def test_a_list_becomes_a_draft_with_its_recipients(app: App, cast: Cast, sender
     assert (created.accepted, created.rejected, created.duplicates) == (30, [], [])
     seen = view(app, cast.acme.id, created.campaign_id)
     assert (seen.campaign.status, seen.counts["pending"], seen.recipients) == ("DRAFT", 30, 30)
-    assert len(seen.counts) == 10
+    assert len(seen.counts) == 11
+    assert seen.adds_up
 
 
 def test_bad_rows_are_left_out_with_line_and_reason(app: App, cast: Cast, sender: Sender) -> None:

@@ -11,7 +11,7 @@ from core import campaigns, senders, sending
 from core.access import Actor
 from core.app import App
 from core.db.models import Identity, Sender
-from core.errors import Conflict, NotFound, PostyardError
+from core.errors import Conflict, InputError, NotFound, PostyardError
 from core.identities.breaks import Standing, follow
 from core.identities.rows import lock_identity
 from tests.campaigning import addresses, draft
@@ -129,4 +129,4 @@ def test_nothing_is_queued_from_a_sender_that_is_being_deleted(
         queued.come()
         started.come()
     assert isinstance(queued.left(), NotFound)
-    assert isinstance(started.left(), NotFound)
+    assert isinstance(started.left(), InputError)
