@@ -27,6 +27,7 @@ from core import (
     drift,
     events,
     identities,
+    installation,
     onboarding,
     senders,
     suppressions,
@@ -180,6 +181,9 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
         lambda a, p: accounts.request_production_access(
             a, p, MISSING, mail_type="?", website_url="", use_case="")),
     "events.lag.lag_seconds": (Action.SEE_HEALTH, events.lag_seconds),
+    "installation.holds.find_hold": (Action.SEE_TENANT, installation.find_hold),
+    "installation.holds.state": (Action.SEE_HEALTH, installation.state),
+    "installation.holds.let_go": (Action.RELEASE_HOLD, installation.let_go),
     "reports.health.health": (Action.SEE_HEALTH, health),
     "reports.overview.overview": (Action.SEE_REPORTS, overview),
     "tenants.provisioning.create": (Action.CREATE_TENANT,

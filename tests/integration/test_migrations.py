@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import select, text
 
 from core.db import migrate
 from core.db.engine import Database
-from core.db.models import Identity, Sender, Tenant
+from core.db.models import Identity, Installation, Sender, Tenant
 from core.errors import ConfigurationError
 from tests.conftest import DATABASES
 
@@ -83,6 +84,23 @@ def test_a_database_of_the_first_release_keeps_its_identities_and_senders(first_
         True,
         [],
     )
+
+
+def test_a_database_of_the_first_release_is_as_old_as_its_last_beat(first_revision: Database) -> None:
+    """So that a backup of it is not taken for one that went on."""
+    with first_revision.begin() as session:
+        session.execute(
+            text(
+                "INSERT INTO workers (name, host, pid, started_at, beat_at) "
+                "VALUES ('one', 'mail-1', 1, '2026-10-01 08:00:00+00:00', '2026-10-01 09:00:00+00:00')"
+            )
+        )
+
+    migrate.upgrade(first_revision)
+
+    with first_revision.read() as session:
+        [installation] = session.scalars(select(Installation))
+    assert (installation.beat, installation.beat_at) == (0, datetime(2026, 10, 1, 9, tzinfo=UTC))
 
 
 def test_an_empty_database_is_refused_with_what_to_run(tmp_path: Path) -> None:
