@@ -27,6 +27,7 @@ COMMANDS = {
     "checklist": "What a tenant still needs before its mail goes out well.",
     "campaigns": "One content to many recipients.",
     "send": "Send one mail to one recipient.",
+    "sending": "Whether mail leaves, what waits, and letting it go after a restore.",
     "suppressions": "Addresses a tenant must not write to.",
     "events": "What comes back from SES.",
 }
