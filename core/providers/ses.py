@@ -27,6 +27,7 @@ from core.providers.base import (
     ReputationState,
     TenantState,
 )
+from core.providers.headers import forbidden
 
 SEND_TIMEOUT_SECONDS = 15.0
 EVENT_DESTINATION = "postyard"
@@ -47,6 +48,7 @@ class SesProvider:
     raises comes out as it is. Mail is never paced here."""
 
     name = "ses"
+    largest_call = 50
 
     def __init__(
         self,
@@ -275,7 +277,7 @@ class SesProvider:
         return self._arn(f"identity/{name}")
 
     def send_bulk(self, mail: BulkMail) -> list[EntryResult]:
-        if reason := ses_mail.forbidden(mail):
+        if reason := forbidden(mail):
             return [EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)] * len(mail.entries)
         request = ses_mail.bulk_request(mail)
         try:
@@ -291,7 +293,7 @@ class SesProvider:
         return [ses_mail.bulk_entry_result(result) for result in results]
 
     def send_one(self, mail: BulkMail) -> EntryResult:
-        if reason := ses_mail.forbidden(mail):
+        if reason := forbidden(mail):
             return EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)
         request = ses_mail.single_request(mail)
         try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from email.header import Header
-from email.utils import formataddr, unquote
+from email.utils import formataddr
 from typing import Any
 
 import orjson
 
 from core.providers.aws_errors import is_account_wide
 from core.providers.base import BulkMail, EntryResult, Outcome
+from core.providers.headers import name_and_address, tag_value
 
 # BulkEmailStatus. The enumeration and its own documentation spell some differently: both are known here.
 # What is not in the table, TRANSIENT_FAILURE and FAILED among it, is UNKNOWN: SES may have taken the message.
@@ -32,8 +32,6 @@ _OUTCOMES = {
     "INVALID_PARAMETER": Outcome.REFUSED,
     "INVALID_PARAMETER_VALUE": Outcome.REFUSED,
 }
-_LINE_BREAK = re.compile(r"[\r\n\0]")
-_NO_TAG_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def bulk_request(mail: BulkMail) -> dict[str, Any]:
@@ -75,22 +73,23 @@ def single_request(mail: BulkMail) -> dict[str, Any]:
 
 def from_header(written: str) -> str:
     """`Name <address>` or a bare address as a From header carries it: quoted, RFC 2047 where not ASCII."""
-    name, bracket, address = written.rpartition("<")
-    name = unquote(name.strip())  # as email.utils.formataddr wrote it
-    if not bracket or not name:
-        return written.strip("<> ")
-    address = address.rstrip("> ")
+    name, address = name_and_address(written)
+    if not name:
+        return address
     if name.isascii():
         return formataddr((name, address))
     return f"{Header(name, 'utf-8').encode(linesep='')} <{address}>"
 
 
 def _envelope(mail: BulkMail) -> dict[str, Any]:
-    return {
+    envelope: dict[str, Any] = {
         "FromEmailAddress": from_header(mail.from_address),
         "ConfigurationSetName": mail.configuration_set,
         "TenantName": mail.tenant_name,
     }
+    if mail.reply_to:
+        envelope["ReplyToAddresses"] = [from_header(mail.reply_to)]
+    return envelope
 
 
 def _content(mail: BulkMail) -> dict[str, str]:
@@ -99,25 +98,11 @@ def _content(mail: BulkMail) -> dict[str, str]:
 
 
 def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
-    return [
-        {"Name": name, "Value": _NO_TAG_CHARACTER.sub("_", value)[:256]}
-        for name, value in tags.items()
-        if value
-    ]
+    return [{"Name": name, "Value": tag_value(value)} for name, value in tags.items() if value]
 
 
 def _headers(headers: dict[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in headers.items()]
-
-
-def forbidden(mail: BulkMail) -> str:
-    """Why this mail must not reach a header: a line break there would begin a header of somebody's own."""
-    if _LINE_BREAK.search(mail.from_address):
-        return "The sender's name or address contains a line break. Remove it from the sender."
-    for entry in mail.entries:
-        if any(_LINE_BREAK.search(text) for header in entry.headers.items() for text in header):
-            return "A header of the mail contains a line break. Remove it."
-    return ""
 
 
 def bulk_entry_result(result: Any) -> EntryResult:
