@@ -1,4 +1,4 @@
-"""The ASGI app: SES and control here, every other AWS service at MiniStack.
+"""The ASGI app: SES, Resend and control here, every other AWS service at MiniStack.
 
 One request, traced: app.Simulator → ses.answer → sending.send_bulk_email → delivery.accept (log, outcome,
 events) → outbox → bus.publish (SNS → SQS) → the consumer's ReceiveMessage.
@@ -12,7 +12,7 @@ import logging
 import socket
 from dataclasses import dataclass, field
 
-from simulator import bus, control, legacy, ses, sqs, verification
+from simulator import bus, control, legacy, resend, ses, sqs, verification
 from simulator.dns import Server
 from simulator.http import BodyTooLarge, Receive, Request, Response, Scope, Send
 from simulator.settings import Settings
@@ -48,12 +48,14 @@ class Simulator:
                 await (await control.answer(self.world, request)).send(send)
             elif path.startswith(ses.PREFIX):
                 await _send(await ses.answer(self.world, request, send), send)
+            elif path.startswith(resend.PREFIX):
+                await _send(await resend.answer(self.world, request, send), send)
             elif legacy.is_meant(request):
                 await _send(await legacy.answer(self.world, request, send), send)
             else:
                 await sqs.pass_on(self.world, request, scope, send)
         except BodyTooLarge:
-            await Response.json(413, {"message": "The request is larger than SES takes."}).send(send)
+            await Response.json(413, {"message": "The request is larger than is taken here."}).send(send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -96,6 +96,8 @@ async def set_scenario(world: World, body: Body) -> Any:
         "addresses": _addresses,
         "event_delay_seconds": _event_delay,
         "control_calls_per_second": _control_calls,
+        "resend_calls_per_second": _resend_calls,
+        "resend_domains": _resend_domains,
         "tenant_paused_error": _tenant_paused_error,
         "tenants": _tenants,
         "verified_addresses": _verified_addresses,
@@ -161,9 +163,24 @@ def _event_delay(world: World, value: Any) -> Callable[[], None]:
 
 
 def _control_calls(world: World, value: Any) -> Callable[[], None]:
+    return _calls_per_second(world, "control_calls_per_second", value)
+
+
+def _resend_calls(world: World, value: Any) -> Callable[[], None]:
+    return _calls_per_second(world, "resend_calls_per_second", value)
+
+
+def _calls_per_second(world: World, name: str, value: Any) -> Callable[[], None]:
     if isinstance(value, bool) or not isinstance(value or 0, int | float) or (value or 0) < 0:
-        raise ControlError("control_calls_per_second is a number from 0; 0: no limit.")
-    return lambda: setattr(world.scenario, "control_calls_per_second", float(value or 0))
+        raise ControlError(f"{name} is a number from 0; 0: no limit.")
+    return lambda: setattr(world.scenario, name, float(value or 0))
+
+
+def _resend_domains(world: World, value: Any) -> Callable[[], None]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ControlError("resend_domains is a list of the domains that are verified at Resend.")
+    domains = [each.lower() for each in value]
+    return lambda: setattr(world.scenario, "resend_domains", domains)
 
 
 def _tenant_paused_error(world: World, value: Any) -> Callable[[], None]:

@@ -17,6 +17,7 @@ from simulator.outbox import EVENT_BUS
 from simulator.records import BounceKind, Letter
 from simulator.scenario import MAILBOX_SIMULATOR, Fate
 from simulator.state import ConfigurationSet, Suppressed, Tenant
+from simulator.store import MessageRow
 
 if TYPE_CHECKING:
     from simulator.world import Call, World
@@ -46,6 +47,7 @@ class Submission:
     targets: dict[str, list[str]]  # event type: where it is published
     suppression_list: str
     suppression_reasons: list[str]
+    reply_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,19 @@ class Block:
     """Messages accepted in one call, written together."""
 
     world: World
-    messages: list[tuple[Any, ...]] = field(default_factory=list)
+    messages: list[MessageRow] = field(default_factory=list)
     contents: dict[str, tuple[str, str, str, str, bool]] = field(default_factory=dict)
     events: list[EventRow] = field(default_factory=list)
+
+    def log(self, content: Content, row: MessageRow) -> None:
+        self.contents[content.id] = (
+            content.id,
+            content.subject,
+            content.html,
+            content.text,
+            content.template,
+        )
+        self.messages.append(row)
 
     def write(self) -> None:
         store = self.world.store
@@ -118,32 +130,24 @@ def _log(
     world: World, block: Block, submission: Submission, mail: Mail, letter: Letter, outcome: str
 ) -> None:
     world.last_message += 1
-    content = mail.content
-    block.contents[content.id] = (
-        content.id,
-        content.subject,
-        content.html,
-        content.text,
-        content.template,
+    row = MessageRow(
+        id=world.last_message,
+        message_id=letter.message_id,
+        at=letter.at,
+        sender=submission.sender,
+        recipient=", ".join(mail.recipients),
+        recipient_key=mail.recipients[0].lower(),
+        counted=counted(mail.recipients),
+        tenant=letter.tenant,
+        configuration_set=submission.configuration_set.name if submission.configuration_set else "",
+        content_id=mail.content.id,
+        fields=orjson.dumps(mail.fields).decode(),
+        tags=orjson.dumps(mail.tags).decode(),
+        headers=orjson.dumps(dict(mail.headers)).decode(),
+        outcome=outcome,
+        reply_to=submission.reply_to,
     )
-    block.messages.append(
-        (
-            world.last_message,
-            letter.message_id,
-            letter.at,
-            submission.sender,
-            ", ".join(mail.recipients),
-            mail.recipients[0].lower(),
-            counted(mail.recipients),
-            letter.tenant,
-            submission.configuration_set.name if submission.configuration_set else "",
-            content.id,
-            orjson.dumps(mail.fields).decode(),
-            orjson.dumps(mail.tags).decode(),
-            orjson.dumps(dict(mail.headers)).decode(),
-            outcome,
-        )
-    )
+    block.log(mail.content, row)
 
 
 def counted(recipients: list[str]) -> int:

@@ -27,7 +27,7 @@ class Fault:
     """`times` requests (entries, events) are struck, 0: until cleared; of those asked, a share of `rate`."""
 
     kind: str
-    operation: str = "*"  # "*": every operation of SES; those of SQS, SNS … only by name
+    operation: str = "*"  # "*": every operation of SES; those of SQS, SNS, Resend … only by name
     times: int = 1
     rate: float = 1.0
     seconds: float | None = None

@@ -1,4 +1,4 @@
-"""How fast and how much an account may send: recipients in any sliding second, and in any 24 hours."""
+"""How fast and how much may be sent: recipients or requests in any sliding second, recipients in 24 hours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from collections.abc import Iterable
 DAY = 86_400.0
 RATE = "rate"
 QUOTA = "quota"
+
+
+class RequestLimit:
+    """Requests in any sliding second; what is refused takes no place."""
+
+    def __init__(self) -> None:
+        self._taken: deque[float] = deque()
+
+    def clear(self) -> None:
+        self._taken.clear()
+
+    def take(self, now: float, per_second: float) -> bool:
+        while self._taken and self._taken[0] <= now - 1.0:
+            self._taken.popleft()
+        if len(self._taken) >= per_second:
+            return False
+        self._taken.append(now)
+        return True
 
 
 class SendLimits:

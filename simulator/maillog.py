@@ -1,4 +1,4 @@
-"""What SES accepted, message by message: GET /_sim/messages."""
+"""What SES and Resend accepted, message by message: GET /_sim/messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK = 200
 _COLUMNS = (
     "m.id, m.message_id, m.at, m.sender, m.recipient, m.tenant, m.configuration_set, m.fields, m.tags,"
-    " m.headers, m.outcome, c.subject, c.html, c.text, c.template"
+    " m.headers, m.outcome, m.provider, m.reply_to, c.subject, c.html, c.text, c.template"
 )
 
 Row = tuple[Any, ...]
@@ -107,13 +107,15 @@ async def _body(send: Send, body: bytes) -> None:
 
 def _message(row: Row) -> dict[str, Any]:
     number, message_id, at, sender, recipient, tenant, configuration_set, fields, tags, headers = row[:10]
-    outcome, subject, html, text, template = row[10:]
+    outcome, provider, reply_to, subject, html, text, template = row[10:]
     if template:
         subject, html, text = rendered(subject, html, text, orjson.loads(fields))
     return {
         "id": number,
         "message_id": message_id,
+        "provider": provider,
         "from": sender,
+        "reply_to": reply_to or None,
         "to": recipient,
         "subject": subject,
         "html": html,

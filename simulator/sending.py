@@ -65,6 +65,7 @@ def admit(world: World, call: Call) -> Submission:
         targets=delivery.targets(world, configuration_set, call.region),
         suppression_list=owner,
         suppression_reasons=reasons,
+        reply_to=_reply_to(call),
     )
 
 
@@ -129,6 +130,13 @@ def unverified(call: Call, addresses: list[str]) -> SesError:
         "Email address is not verified. The following identities failed the check in region "
         f"{call.region.upper()}: {', '.join(addresses)}",
     )
+
+
+def _reply_to(call: Call) -> str:
+    given = call.input.get("ReplyToAddresses") or []
+    if not all(_ADDRESS.fullmatch(bare(address)) for address in given):
+        raise bad_request("Illegal reply-to address.")
+    return ", ".join(given)
 
 
 def _own_tags(call: Call, row: ConfigurationSet | None, address: str) -> dict[str, list[str]]:

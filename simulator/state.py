@@ -141,6 +141,16 @@ class Suppressed:
     feedback_id: str | None = None
 
 
+@dataclass(slots=True)
+class Answered:
+    """What Resend keeps of an idempotency key: the request's digest and its answer."""
+
+    key: str
+    digest: str
+    at: float
+    answer: dict[str, Any]
+
+
 class Table(Generic[T]):
     """Rows by key. What changes a row in place must put it again."""
 

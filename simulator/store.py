@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY, message_id TEXT NOT NULL, at REAL NOT NULL, sender TEXT NOT NULL,
     recipient TEXT NOT NULL, recipient_key TEXT NOT NULL, counted INTEGER NOT NULL, tenant TEXT NOT NULL,
     configuration_set TEXT NOT NULL, content_id TEXT NOT NULL, fields TEXT NOT NULL, tags TEXT NOT NULL,
-    headers TEXT NOT NULL, outcome TEXT NOT NULL
+    headers TEXT NOT NULL, outcome TEXT NOT NULL, provider TEXT NOT NULL DEFAULT 'ses',
+    reply_to TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS messages_recipient ON messages (recipient_key);
 CREATE INDEX IF NOT EXISTS messages_tenant ON messages (tenant);
@@ -41,6 +42,32 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 """
 TABLES = ("resources", "contents", "messages", "outbox")
+# Columns that databases of earlier versions lack; they stand last in every database.
+ADDED = {
+    "provider": "ALTER TABLE messages ADD COLUMN provider TEXT NOT NULL DEFAULT 'ses'",
+    "reply_to": "ALTER TABLE messages ADD COLUMN reply_to TEXT NOT NULL DEFAULT ''",
+}
+
+
+class MessageRow(NamedTuple):
+    """A row of the mail log, its columns in order."""
+
+    id: int
+    message_id: str
+    at: float
+    sender: str
+    recipient: str
+    recipient_key: str
+    counted: int  # in SES's quota
+    tenant: str
+    configuration_set: str
+    content_id: str
+    fields: str
+    tags: str
+    headers: str
+    outcome: str
+    provider: str = "ses"
+    reply_to: str = ""
 
 
 class Store:
@@ -49,6 +76,10 @@ class Store:
         self._path = directory / "simulator.db"
         with self._connect() as connection:
             connection.executescript(SCHEMA)
+            held = {row[1] for row in connection.execute("PRAGMA table_info(messages)")}
+            for column, statement in ADDED.items():
+                if column not in held:
+                    connection.execute(statement)
         connection.close()
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any] | None] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="store", daemon=True)

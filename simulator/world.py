@@ -14,13 +14,14 @@ from simulator.calls import Calls
 from simulator.clock import Clock
 from simulator.dns_faults import DnsFaults
 from simulator.faults import Faults
-from simulator.limits import SendLimits
+from simulator.limits import RequestLimit, SendLimits
 from simulator.model import Model
 from simulator.outbox import Outbox
 from simulator.scenario import Scenario
 from simulator.settings import ACCOUNT_ID
 from simulator.state import (
     Account,
+    Answered,
     Association,
     ConfigurationSet,
     Finding,
@@ -68,6 +69,9 @@ class World:
         self.scenario = Scenario()
         self.faults = Faults()
         self.calls = Calls()
+        self.resend_limit = RequestLimit()
+        self.resend_answered: Table[Answered] = Table(store, "resend_answered", Answered)
+        self.resend_under_way: set[str] = set()  # keys whose first request is not answered yet
         self.outbox = Outbox(store, self.bus, self.clock)
         self.last_message = 0
 
@@ -80,6 +84,7 @@ class World:
             "identity": self.identities.load,
             "configuration_set": self.configuration_sets.load,
             "suppressed": self.suppressed.load,
+            "resend_answered": self.resend_answered.load,
             "dns": self.zone.load,
             "ministack": self.bus.load,
             "setting": self._load_setting,
@@ -124,6 +129,9 @@ class World:
         self.limits.clear()
         self.faults.clear()
         self.calls.clear()
+        self.resend_limit.clear()
+        self.resend_answered.clear()
+        self.resend_under_way.clear()
         self.dns_faults.replace(())
         self.scenario = Scenario()
         self.clock.set_offset(0.0)
