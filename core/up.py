@@ -66,6 +66,14 @@ class Simulator:
             "POSTYARD_DNS_SERVERS": f"{HOST}:{self.dns_port}",
         }
 
+    def resend(self) -> dict[str, str]:
+        """The second way out, unless the caller has one of its own."""
+        return {
+            "POSTYARD_RESEND_API_KEY": "re_simulator",
+            "POSTYARD_RESEND_URL": f"{self.url}/resend",
+            "POSTYARD_RESEND_FROM": "Postyard <news@postyard-mail.io>",
+        }
+
     def command(self) -> list[str]:
         if not all(importlib.util.find_spec(name) for name in ("simulator", "ministack")):
             raise ConfigurationError(
@@ -102,7 +110,7 @@ class Place:
         # The one place besides core/settings.py that reads the environment: children inherit it.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}  # noqa: TID251
         # The simulator has no limit such as SES's.
-        return {"POSTYARD_CONTROL_CALLS_PER_SECOND": "50", **inherited} | {
+        return {"POSTYARD_CONTROL_CALLS_PER_SECOND": "50", **self.simulator.resend(), **inherited} | {
             "PYTHONUNBUFFERED": "1",
             "POSTYARD_DATABASE_URL": settings.database_url.get_secret_value(),
             "POSTYARD_DATA_DIR": str(self.data),
