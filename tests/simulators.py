@@ -51,6 +51,14 @@ class Simulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def resend(self) -> dict[str, str]:
+        """Settings of the second way out; its one verified domain at first is postyard-mail.io."""
+        return {
+            "resend_api_key": "re_test",
+            "resend_url": f"{self.url}/resend",
+            "resend_from": "Postyard <news@postyard-mail.io>",
+        }
+
     def call(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
             self.url + path,

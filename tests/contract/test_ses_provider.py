@@ -75,29 +75,6 @@ def test_the_quota_is_read(ses: SesProvider, simulator: Simulator) -> None:
     assert (state.sending_enabled, state.enforcement_status) == (True, "HEALTHY")
 
 
-def test_bulk_and_single_mail_arrive_rendered_and_tagged(ses: SesProvider, simulator: Simulator) -> None:
-    ready_to_send(ses, simulator)
-    results = [*ses.send_bulk(mail(2)), ses.send_one(mail(1))]
-    assert {result.outcome for result in results} == {Outcome.ACCEPTED}
-    arrived = simulator.messages()
-    assert {message["message_id"] for message in arrived} == {r.provider_message_id for r in results}
-    assert {message["subject"] for message in arrived} == {'Hello Zoë "Z"'}
-    assert {message["html"] for message in arrived} == {"<p>Zoë &quot;Z&quot;</p>"}
-    assert {message["tenant"] for message in arrived} == {"acme"}
-    assert {message["tags"]["msg_uid"] for message in arrived} == {"0-abc", "1-abc"}
-    assert {message["tags"]["campaign"] for message in arrived} == {"7"}
-
-
-@pytest.mark.slow
-def test_accepted_then_timed_out_is_unknown_and_arrives_once(ses: SesProvider, simulator: Simulator) -> None:
-    ready_to_send(ses, simulator)
-    impatient = SesProvider(REGION, read_timeout_seconds=1)
-    simulator.faults({"kind": "accept_then_time_out", "operation": "SendBulkEmail", "seconds": 3})
-    results = impatient.send_bulk(mail(2))
-    assert [result.outcome for result in results] == [Outcome.UNKNOWN] * 2
-    assert sorted(message["to"] for message in simulator.messages()) == ["r0@example.com", "r1@example.com"]
-
-
 def test_an_association_that_is_missing_pauses_instead_of_failing(
     ses: SesProvider, simulator: Simulator
 ) -> None:

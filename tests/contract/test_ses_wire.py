@@ -12,7 +12,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from core.errors import ProviderError, Throttled
-from core.providers.base import BulkEntry, BulkMail, EntryResult, Outcome
+from core.providers.base import BulkMail, EntryResult, Outcome
 from core.providers.ses import SesProvider
 from core.providers.ses_mail import bulk_request, from_header, single_request
 from tests.contract.ses_mail import REGION, mail
@@ -243,16 +243,17 @@ def test_what_goes_out_is_what_botocores_model_knows(
     operation: str, request_of: Callable[[BulkMail], dict[str, Any]], entries: int
 ) -> None:
     shape = botocore.session.get_session().get_service_model("sesv2").operation_model(operation).input_shape
-    report = ParamValidator().validate(request_of(mail(entries)), shape)
+    report = ParamValidator().validate(request_of(mail(entries, reply_to="Ann <ann@acme-mail.io>")), shape)
     assert report.generate_report() == ""
 
 
 def test_a_bulk_call_carries_each_recipient_alone(wire: Wire, provider: SesProvider) -> None:
     wire.says_statuses("SUCCESS", "SUCCESS")
-    provider.send_bulk(mail(2))
+    provider.send_bulk(mail(2, reply_to="Zoë <ann@acme-mail.io>"))
     [(method, path, body)] = wire.requests
     assert (method, path) == ("POST", "/v2/email/outbound-bulk-emails")
     assert body["TenantName"] == "acme"
+    assert body["ReplyToAddresses"] == ["=?utf-8?q?Zo=C3=AB?= <ann@acme-mail.io>"]
     assert body["ConfigurationSetName"] == "postyard-acme"
     assert body["DefaultContent"]["Template"] == {
         "TemplateContent": {
@@ -278,6 +279,7 @@ def test_one_mail_carries_the_same(wire: Wire, provider: SesProvider) -> None:
     assert provider.send_one(mail(1)) == EntryResult(Outcome.ACCEPTED, provider_message_id="m")
     [(_, path, body)] = wire.requests
     assert path == "/v2/email/outbound-emails"
+    assert "ReplyToAddresses" not in body
     assert body["EmailTags"][-1] == {"Name": "msg_uid", "Value": "0-abc"}
     assert json.loads(body["Content"]["Template"]["TemplateData"])["first_name"] == 'Zoë "Z"'
     assert body["Content"]["Template"]["Headers"][0]["Name"] == "List-Unsubscribe"
@@ -304,20 +306,3 @@ def test_a_long_name_in_another_script_stays_in_words_of_legal_length() -> None:
     assert header.isascii()
     assert "\n" not in header
     assert all(len(word) <= 76 for word in header.split())
-
-
-@pytest.mark.parametrize("bad", ["Acme\r\nBcc: x@example.com <n@acme-mail.io>", "A\0 <n@acme-mail.io>"])
-def test_a_line_break_in_the_sender_never_leaves_the_house(
-    wire: Wire, provider: SesProvider, bad: str
-) -> None:
-    results = provider.send_bulk(mail(2, from_address=bad))
-    assert [result.outcome for result in results] == [Outcome.REFUSED] * 2
-    assert provider.send_one(mail(1, from_address=bad)).outcome is Outcome.REFUSED
-    assert wire.requests == []
-
-
-def test_a_line_break_in_a_header_never_leaves_the_house(wire: Wire, provider: SesProvider) -> None:
-    entry = BulkEntry("r@example.com", "1", {}, {"X-Note": "a\r\nBcc: x@example.com"})
-    [result] = provider.send_bulk(mail(1, entries=(entry,)))
-    assert result.outcome is Outcome.REFUSED
-    assert wire.requests == []

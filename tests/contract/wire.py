@@ -1,4 +1,4 @@
-"""A bare server in SES's place: it notes what it is asked and answers what a test says."""
+"""A bare server in SES's or Resend's place: it notes what it is asked and answers what a test says."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ Answer = tuple[int, dict[str, str], bytes]
 class Wire:
     url: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of each request, names in lower case
     answer: Callable[[], Answer | None] = lambda: (200, {}, b"{}")
 
     def forget(self) -> None:
         self.requests.clear()
+        self.headers.clear()
         self.says(200, {})
 
     def says(self, status: int, body: Any, code: str = "") -> None:
@@ -28,8 +30,17 @@ class Wire:
         self.answer = lambda: (status, headers, json.dumps(body).encode())
 
     def says_in_turn(self, *bodies: Any) -> None:
-        answers = iter([(200, dict[str, str](), json.dumps(body).encode()) for body in bodies])
-        self.answer = lambda: next(answers)
+        self.answers_in_turn(*((200, body) for body in bodies))
+
+    def answers_in_turn(self, *answers: tuple[int, Any] | None) -> None:
+        """None: the connection is closed without a word."""
+        left = iter(answers)
+
+        def following() -> Answer | None:
+            given = next(left)
+            return None if given is None else (given[0], {}, json.dumps(given[1]).encode())
+
+        self.answer = following
 
     def says_text(self, status: int, text: str) -> None:
         self.answer = lambda: (status, {"Content-Type": "text/xml"}, text.encode())
@@ -57,6 +68,7 @@ def listening() -> Iterator[Wire]:
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            wire.headers.append({name.lower(): value for name, value in self.headers.items()})
             wire.requests.append((self.command, self.path, _content(body)))
             answer = wire.answer()
             if answer is None:
@@ -87,4 +99,4 @@ def listening() -> Iterator[Wire]:
 
 def _content(body: bytes) -> Any:
     """JSON, or the text of the older query protocol."""
-    return json.loads(body) if body.startswith(b"{") else body.decode() or None
+    return json.loads(body) if body.startswith((b"{", b"[")) else body.decode() or None
