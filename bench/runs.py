@@ -43,7 +43,7 @@ def pipeline(app: App, options: dict[str, Any]) -> Work:
         fill.send_drafts(app.db)
 
     def work(stop: threading.Event) -> int:
-        with profiling.shown() if options.get("profile") else profiling.nothing():
+        with profiling.shown(app.db.engine) if options.get("profile") else profiling.nothing():
             return int(sending.work(app, stop, until_idle=True).split()[0])
 
     return work
