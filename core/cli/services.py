@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -62,8 +63,9 @@ def simulator(data: Path, port: int, as_json: bool) -> None:
     place = core.up.Simulator(data.absolute(), port, port + 2)
     with faults_as_sentences(as_json):
         command = place.command()
-    lines = "\n".join(f"export {name}={value}" for name, value in place.environment().items())
-    show(Answer(place.environment(), lines), as_json=as_json)
+    variables = {**place.environment(), **place.resend()}
+    lines = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    show(Answer(variables, lines), as_json=as_json)
     sys.stdout.flush()
     os.chdir(core.up.ROOT)
     os.execv(sys.executable, command)
