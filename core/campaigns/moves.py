@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import case, null, select, update
 from sqlalchemy.orm import Session
 
 from core import audit, routes
@@ -98,7 +99,13 @@ def cancel(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign
         session.execute(
             update(Message)
             .where(Message.campaign_id == campaign.id, Message.status == MessageStatus.PENDING)
-            .values(status=MessageStatus.CANCELLED, reason=f"The campaign was cancelled by {actor.username}.")
+            .values(
+                never_sent(
+                    MessageStatus.CANCELLED,
+                    f"The campaign was cancelled by {actor.username}.",
+                    actor.username,
+                )
+            )
         )
     return status(app, actor, tenant_id, campaign_id)
 
@@ -125,6 +132,18 @@ def route_of(app: App, session: Session, campaign: Campaign, *, hold: bool = Tru
     if isinstance(way, str):
         raise InputError(way, field="sender")
     return way
+
+
+def never_sent(status: MessageStatus, reason: str, by: str) -> dict[str, Any]:
+    """Values for those who wait no more. One that was to be sent again is as unknown as it was: its first
+    attempt may have arrived."""
+    is_again = Message.resent_by.is_not(None)
+    again = f"Its first attempt was never reported, and it was not sent again: {reason}"
+    return {
+        "status": case((is_again, MessageStatus.UNKNOWN.value), else_=status.value),
+        "reason": case((is_again, again), else_=reason),
+        "left_by": case((is_again, by), else_=null()),
+    }
 
 
 def refuse_too_late(session: Session, campaign: Campaign, now: datetime) -> None:

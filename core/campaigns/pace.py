@@ -11,7 +11,7 @@ from core import audit
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.campaigns.directory import get_campaign, status
-from core.campaigns.moves import ENDED, UNDER_WAY, last_moment, move
+from core.campaigns.moves import ENDED, UNDER_WAY, last_moment, move, never_sent
 from core.campaigns.views import CampaignView
 from core.db.conflicts import one_wins
 from core.db.models import Campaign, Message
@@ -100,8 +100,11 @@ def _expire(app: App, tenant_id: int, campaign_id: int) -> int:
                 update(Message)
                 .where(Message.id.in_(ids), Message.status == MessageStatus.PENDING)
                 .values(
-                    status=MessageStatus.EXPIRED,
-                    reason=f"The campaign was not to be sent after {last_moment(session, campaign)}.",
+                    never_sent(
+                        MessageStatus.EXPIRED,
+                        f"The campaign was not to be sent after {last_moment(session, campaign)}.",
+                        SYSTEM.username,
+                    )
                 )
             )
         expired += len(ids)

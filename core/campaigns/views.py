@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core import installation
 from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
 from core.lanes import find_lane, is_closed, lane_of
@@ -84,6 +85,8 @@ def _held(
         return None
     if tenant.sending_status == SendingStatus.DISABLED:
         return f"{tenant.name} is paused: {tenant.paused_reason}"
+    if installation.held_reason(session) is not None:
+        return "All sending is held; an operator looks at it."
     if not account.sending_enabled:
         return "Amazon SES has paused sending for this account."
     name = lane_of(account.id) if campaign.provider == ProviderName.SES else ProviderName.RESEND

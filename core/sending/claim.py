@@ -180,6 +180,7 @@ class _Claim:
         self.turn.last_message_id[campaign_id] = last
         if last == 0:
             turns.end_turn(self.lane, candidate)
+            _never_a_second_way(self.session, campaign_id, self._provider)
             _finish_if_done(self.session, campaign_id, self.now)
         elif not armed:
             self.waits.append(0.0)
@@ -235,6 +236,20 @@ class _Claim:
             .where(Campaign.id == work.campaign_id, Campaign.status == CampaignStatus.SENDING)
             .values(status=CampaignStatus.BLOCKED, status_reason=reason, version=Campaign.version + 1)
         )
+
+
+def _never_a_second_way(session: Session, campaign_id: int, provider: ProviderName) -> None:
+    """A person wants them sent again, but mail goes another way by now: they are as unknown as they were."""
+    session.execute(
+        update(Message)
+        .where(Message.campaign_id == campaign_id, Message.status == MessageStatus.PENDING)
+        .where(Message.resent_by.is_not(None), Message.provider != provider)
+        .values(
+            status=MessageStatus.UNKNOWN,
+            reason="It may have arrived, and its sender's mail goes another way by now. "
+            "What may have arrived is never sent a second way.",
+        )
+    )
 
 
 def _finish_if_done(session: Session, campaign_id: int, now: datetime) -> None:
