@@ -35,6 +35,7 @@ from core import (
     tenants,
     unknown,
     users,
+    warm_ups,
 )
 from core.access import ALLOWED, SYSTEM, Action, Actor, Role
 from core.app import App, build_app
@@ -151,6 +152,15 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "drift.differences": (Action.SEE_TENANT, lambda a, p, t, i: drift.differences(a, p, t)),
     "tenants.reputation.set_reputation_policy": (Action.SET_REPUTATION_POLICY,
         lambda a, p, t, i: tenants.set_reputation_policy(a, p, t, "?")),
+    "tenants.limits.set_limits": (Action.SET_LIMITS,
+        lambda a, p, t, i: tenants.set_limits(a, p, t, per_minute=0, per_hour=None, per_day=None)),
+    "tenants.limits.set_fallback_policy": (Action.SET_FALLBACK,
+        lambda a, p, t, i: tenants.set_fallback_policy(a, p, t, "?")),
+    "tenants.limits.usage": (Action.SEE_TENANT, lambda a, p, t, i: tenants.usage(a, p, t)),
+    "warm_ups.walking.start": (Action.WARM_UP,
+        lambda a, p, t, i: warm_ups.start(a, p, t, first_day=0, last_day=0, days=0)),
+    "warm_ups.walking.stop": (Action.WARM_UP, lambda a, p, t, i: warm_ups.stop(a, p, t)),
+    "warm_ups.walking.view": (Action.SEE_TENANT, lambda a, p, t, i: warm_ups.view(a, p, t)),
     "tenants.pausing.pause": (Action.PAUSE_TENANT, lambda a, p, t, i: tenants.pause(a, p, t, " ")),
     "tenants.pausing.resume": (Action.RESUME_TENANT, lambda a, p, t, i: tenants.resume(a, p, t, " ")),
 }  # fmt: skip
