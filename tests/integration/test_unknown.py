@@ -10,19 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from core import campaigns, suppressions, unknown
+from core import campaigns, unknown
 from core.access import SYSTEM, Actor, Role
 from core.app import App, build_app
-from core.db.models import Account, Alert, AuditEntry, Campaign, Identity, Message, Tenant
+from core.db.models import Alert, AuditEntry, Campaign, Identity, Message, Tenant
 from core.db.states import EventType
 from core.errors import Conflict, InputError, NotFound, PermissionDenied, ProviderError, SendingPaused
 from core.events import ingest
 from core.settings import Settings
-from tests.campaigning import addresses, counts, send_until_idle, started, view
-from tests.conftest import Cast, verified_sender
 from tests.integration.test_senders_at_once import outcomes
 from tests.ledger import ARMED_AT, Ledger, new_account, new_ledger
-from tests.simulators import Simulator
 from tests.visitors import Visitor
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -368,43 +365,3 @@ def test_a_lag_that_comes_later_does_not_take_the_alert_away(ledger: Ledger) -> 
     unknown.alert_due(ledger.app)
     unknown.alert_due(with_queue(ledger.app, 5))
     assert len(open_alerts(ledger)) == 1
-
-
-def test_who_is_sent_to_again_gets_one_more_and_who_is_suppressed_none(
-    app: App, simulator: Simulator, cast: Cast, alice: Actor
-) -> None:
-    sender = verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
-    people = addresses(4)
-    campaign_id = started(app, cast.acme.id, sender.id, people)
-    send_until_idle(app)
-    with app.db.begin() as session:
-        session.execute(
-            update(Message)
-            .where(Message.address_key.in_(people[:2]))
-            .values(status="unknown", armed_at=app.now() - timedelta(hours=73))
-        )
-        session.execute(update(Account).values(queue_url=None))  # what the simulator says is not read here
-    suppressions.add(app, alice, cast.acme.id, people[1])
-    assert unknown.resend(app, alice, cast.acme.id, campaign_id, expected=2) == 2
-    send_until_idle(app)
-    assert counts(app, cast.acme.id, campaign_id) == {"sent": 3, "suppressed": 1}
-    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
-    assert [mail["to"] for mail in simulator.messages()].count(people[0]) == 2
-    assert len(simulator.messages()) == 5
-
-
-def test_what_was_to_be_sent_again_stays_unknown_when_mail_goes_another_way_by_then(
-    app: App, simulator: Simulator, cast: Cast, alice: Actor
-) -> None:
-    sender = verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
-    people = addresses(3)
-    campaign_id = started(app, cast.acme.id, sender.id, people)
-    with app.db.begin() as session:
-        first = update(Message).where(Message.address_key == people[0])
-        session.execute(first.values(resent_by="alice", provider="resend", earlier_attempts="00aa"))
-    send_until_idle(app)
-    assert counts(app, cast.acme.id, campaign_id) == {"sent": 2, "unknown": 1}
-    assert view(app, cast.acme.id, campaign_id).campaign.status == "SENT"
-    [row] = campaigns.list_messages(app, alice, cast.acme.id, campaign_id, status="unknown")
-    assert "never sent a second way" in str(row.reason)
-    assert len(simulator.messages()) == 2
