@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from core import (
     accounts,
+    campaigns,
     drift,
     events,
     identities,
@@ -30,6 +31,7 @@ from core import (
     senders,
     sending,
     tenants,
+    unknown,
     users,
     warm_ups,
 )
@@ -81,6 +83,8 @@ JOBS = (
     Job("compare tenants with AWS", 60, drift.check_due),
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
+    Job("end campaigns at their last moment", 30, campaigns.expire_due),
+    Job("tell of unknown messages", 300, unknown.alert_due),
     Job("judge warm-ups", 300, warm_ups.judge_due),
     Job("forget what tenants sent long ago", 3600, tenant_limits.forget_old),
     Job("drop ended sessions", 6 * 3600, users.forget_ended),
