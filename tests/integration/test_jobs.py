@@ -12,9 +12,24 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import accounts, drift, events, identities, jobs, pacing, senders, sending, tenants, users
+from core import (
+    accounts,
+    campaigns,
+    drift,
+    events,
+    identities,
+    jobs,
+    pacing,
+    senders,
+    sending,
+    tenants,
+    unknown,
+    users,
+    warm_ups,
+)
 from core.app import App
 from core.db.models import JobRun
+from core.tenants import limits
 from tests.turns import NOON
 
 NAME = "compare tenants with AWS"
@@ -27,6 +42,10 @@ ALL = {
     "compare tenants with AWS": (60, drift.check_due),
     "find dead workers": (10, sending.reap_dead),
     "retry parked events": (60, events.retry_parked_due),
+    "end campaigns at their last moment": (30, campaigns.expire_due),
+    "tell of unknown messages": (300, unknown.alert_due),
+    "judge warm-ups": (300, warm_ups.judge_due),
+    "forget what tenants sent long ago": (3600, limits.forget_old),
     "drop ended sessions": (21600, users.forget_ended),
 }
 
