@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from core import audit, recipients
 from core.access import Action, Actor
 from core.app import App
+from core.db.many import is_among
 from core.db.models import Account, Message, Suppression
 from core.db.states import SuppressionReason
 from core.db.upsert import insert
@@ -74,11 +75,12 @@ def suppress(
 
 def suppressed_among(session: Session, tenant_id: int, address_keys: Sequence[str]) -> set[str]:
     """Those of the addresses (lower case) that the tenant must not write to."""
-    found: set[str] = set()
-    for block in _blocks(address_keys, BLOCK):
-        query = select(Suppression.address).where(*_active(tenant_id), Suppression.address.in_(block))
-        found.update(session.execute(query).scalars())
-    return found
+    query = select(Suppression.address).where(
+        Suppression.tenant_id == tenant_id,
+        Suppression.released_at.is_(None),
+        is_among(session, Suppression.address, address_keys),
+    )
+    return set(session.connection().execute(query).scalars())
 
 
 def list_suppressions(

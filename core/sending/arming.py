@@ -6,12 +6,12 @@ what SES could only tell later (a missing field) is known before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, any_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, any_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import suppressions
@@ -25,6 +25,7 @@ from core.sending.turns import Candidate, Work, transactional_query
 
 # SES takes 1 MB of JSON per call; what surrounds the entries is small.
 MAX_CALL_BYTES = 900_000
+LARGEST_CHARACTER = 6  # bytes: a control character in JSON, \\u0000
 UNSUBSCRIBE_FIELD = "unsubscribe_url"  # {{unsubscribe_url}} in a campaign's content
 SUPPRESSED = "The address is on the suppression list."
 MOST_COMPILED = 100
@@ -59,6 +60,7 @@ class Arms:
     ) -> None:
         self._app, self._session, self._contents = app, session, contents
         self._provider, self._call_size, self._attempt = provider, call_size, attempt
+        self._links = _unsubscribe_links(app)
         self._values = {
             "to_attempt": attempt,
             "to_worker": worker,
@@ -115,7 +117,7 @@ class Arms:
             if row.address_key in suppressed:
                 self._refuse(row.id, MessageStatus.SUPPRESSED, SUPPRESSED)
                 continue
-            link = self._unsubscribe_link(work, row.id)
+            link = self._links(work.tenant_id, row.id) if work.campaign_id is not None else None
             try:
                 values = content.values(row.address, {UNSUBSCRIBE_FIELD: link, **row.fields})
             except MissingField as e:
@@ -157,47 +159,51 @@ class Arms:
             self._contents[content_id] = compile_content(row.subject, row.html, row.text, row.fallbacks)
         return self._contents[content_id]
 
-    def _unsubscribe_link(self, work: Work, message_id: int) -> str | None:
-        """For campaigns, when the installation can be reached from outside."""
-        if not self._app.settings.public_url or work.campaign_id is None:
-            return None
-        token = suppressions.unsubscribe_token(self._app.secret_key(), work.tenant_id, message_id)
-        return f"{self._app.settings.public_url.rstrip('/')}/u/{token}"
+
+def _unsubscribe_links(app: App) -> Callable[[int, int], str | None]:
+    """Tenant and message -> the link, for campaigns; None when the installation cannot be reached from
+    outside."""
+    if not app.settings.public_url:
+        return lambda tenant_id, message_id: None
+    key, page = app.secret_key(), f"{app.settings.public_url.rstrip('/')}/u/"
+    return lambda tenant_id, message_id: page + suppressions.unsubscribe_token(key, tenant_id, message_id)
 
 
-_PENDING = Message.status == MessageStatus.PENDING.value
+# Without the ORM's own work on every row: these run for everybody who is written to.
+_M = Message.__table__.c
+_PENDING = _M.status == MessageStatus.PENDING.value
 # Sent again by a person's word although nobody knew what came of it: never by another way than before.
-_BY_THIS_WAY = or_(Message.provider.is_(None), Message.provider == bindparam("by"))
+_BY_THIS_WAY = or_(_M.provider.is_(None), _M.provider == bindparam("by"))
 _WAITING = (
-    select(Message.id)
-    .where(Message.campaign_id == bindparam("of_campaign"), _PENDING, Message.id > bindparam("after"))
-    .where(_BY_THIS_WAY)
-    .order_by(Message.id)
+    select(_M.id)
+    .where(_M.campaign_id == bindparam("of_campaign"), _PENDING, _M.id > bindparam("after"), _BY_THIS_WAY)
+    .order_by(_M.id)
     .limit(bindparam("most"))
 )
 
 
-def _arming(statement: Update) -> Any:
-    return statement.values(
-        status=MessageStatus.SENDING.value,
-        attempt=bindparam("to_attempt"),
-        worker=bindparam("to_worker"),
-        armed_at=bindparam("to_armed_at"),
-        provider=bindparam("to_provider"),
-        reason=None,
-    ).returning(Message.id, Message.address, Message.address_key, Message.fields)
+def _arming(which: ColumnElement[bool], *further: ColumnElement[bool]) -> Any:
+    return (
+        update(Message.__table__)  # type: ignore[arg-type]  # a mapped class has a Table
+        .where(which, *further)
+        .values(
+            status=MessageStatus.SENDING.value,
+            attempt=bindparam("to_attempt"),
+            worker=bindparam("to_worker"),
+            armed_at=bindparam("to_armed_at"),
+            provider=bindparam("to_provider"),
+            reason=None,
+        )
+        .returning(_M.id, _M.address, _M.address_key, _M.fields)
+    )
 
 
-_ON_SQLITE = _arming(update(Message).where(Message.id.in_(_WAITING)))
+_ON_SQLITE = _arming(_M.id.in_(_WAITING))
 # An array, or the planner reads the whole table; rows that somebody else holds are passed over.
 _ON_POSTGRESQL = _arming(
-    update(Message).where(
-        Message.id == any_(func.array(_WAITING.with_for_update(skip_locked=True).scalar_subquery()))
-    )
+    _M.id == any_(func.array(_WAITING.with_for_update(skip_locked=True).scalar_subquery()))
 )
-_IDS = _arming(
-    update(Message).where(Message.id.in_(bindparam("of_ids", expanding=True)), _PENDING, _BY_THIS_WAY)
-)
+_IDS = _arming(_M.id.in_(bindparam("of_ids", expanding=True)), _PENDING, _BY_THIS_WAY)
 
 
 def _arm_campaign(session: Session) -> Any:
@@ -211,7 +217,7 @@ def _parts(
     part: list[tuple[int, BulkEntry]] = []
     weight = content_bytes
     for entry in entries:
-        own = 200 + sum(len(value.encode()) for value in entry[1].fields.values())
+        own = 200 + sum(map(len, entry[1].fields.values())) * LARGEST_CHARACTER
         if part and (len(part) == size or weight + own > MAX_CALL_BYTES):
             yield part
             part, weight = [], content_bytes
