@@ -18,7 +18,7 @@ from pages._ui.runtime import TENANT, get_app
 
 STATIC = Path(__file__).parent / "static"
 
-ACCOUNTS = "accounts"
+ACCOUNTS, HEALTH = "accounts", "health"
 
 
 class Listed(NamedTuple):
@@ -56,6 +56,7 @@ def main() -> None:
         if not signed_in.must_change_password:
             chosen = _sidebar(app, signed_in)
             session.begin(app, signed_in.actor)
+            banner.held(app, signed_in.actor, linked=page.url_path != HEALTH)
             if chosen is not None:
                 banner.sandbox(app, signed_in.actor, chosen.id, linked=page.url_path != ACCOUNTS)
     page.run()

@@ -1,10 +1,10 @@
-"""Banner: what stands above every page while the chosen tenant's AWS account is in the SES sandbox."""
+"""Banner: what stands above every page: all sending is held; the tenant's AWS account is in the sandbox."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from core import accounts
+from core import accounts, installation
 from core.access import Action, Actor
 from core.app import App
 from core.db.models import Account
@@ -13,6 +13,28 @@ from pages._ui.actions import live
 from pages._ui.layout import row, text
 
 WHILE_REVIEWED_SECONDS, ELSE_SECONDS = 15.0, 60.0
+WHILE_HELD_SECONDS = 15.0
+
+
+def held(app: App, actor: Actor, *, linked: bool) -> None:
+    """One small query per run of a page. `linked`: with the way to Health, for those who may go there."""
+    if installation.find_hold(app, actor):
+        live(_draw_held, WHILE_HELD_SECONDS)(app, actor, linked and actor.may(Action.SEE_HEALTH))
+
+
+def _draw_held(app: App, actor: Actor, linked: bool) -> None:
+    hold = installation.find_hold(app, actor)
+    if hold is None:
+        st.rerun()  # somebody let it go: the whole page is another one now
+    with row("held"):
+        with text("held"):
+            told = "Sending is held; an operator looks at it."
+            if hold.reason:
+                told = f"**Sending is held:** {format.escape(hold.reason)}"
+            st.error(told, icon=":material/front_hand:")
+        if linked:
+            st.page_link("pages/admin/health.py", label="Health", icon=":material/arrow_forward:",
+                         icon_position="right")  # fmt: skip
 
 
 def sandbox(app: App, actor: Actor, tenant_id: int, *, linked: bool) -> None:

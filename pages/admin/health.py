@@ -15,6 +15,7 @@ from pages._ui import format
 from pages._ui.numbers import numbers
 from pages._ui.runtime import begin
 from pages._ui.tables import chip, chips, empty, table
+from pages.admin._held_mail import draw_held_mail
 
 app, actor = begin("Health", Action.SEE_HEALTH)
 
@@ -27,6 +28,7 @@ def main(app: App, actor: Actor) -> None:
     health = reports.health(app, actor)
     st.caption(f"As of {format.moment(now)} UTC")
     _warnings(health, now)
+    draw_held_mail(app, actor)
     _numbers(health, now)
     st.subheader("Scheduler processes", anchor=False)
     _workers(health, now)
