@@ -10,6 +10,7 @@ import core.drift
 import core.tenants
 from core.access import Actor
 from core.app import App
+from core.cli.limits import fallback, limits, warm_up
 from core.cli.operation import Answer, operation, table
 from core.db.models import Tenant, TenantResource
 from core.db.states import ReputationPolicy, ResourceState
@@ -18,6 +19,10 @@ from core.db.states import ReputationPolicy, ResourceState
 @click.group()
 def tenants() -> None:
     """Customers whose mail is kept apart."""
+
+
+for command in (limits, fallback, warm_up):
+    tenants.add_command(command)
 
 
 @tenants.command("create")
