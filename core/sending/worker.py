@@ -15,7 +15,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -47,7 +47,8 @@ def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
     """Send until `stop` is set, or until nothing is left that could go out; returns what was done.
 
     Calls in flight at the end are waited for and recorded."""
-    return _Loop(app, stop, until_idle).run()
+    with ThreadPoolExecutor(app.settings.send_threads, "send") as pool:
+        return Loop(app, stop, pool, until_idle=until_idle).run()
 
 
 def reap_dead(app: App) -> str:
@@ -143,10 +144,13 @@ def _answers(app: App, call: Call) -> list[EntryResult]:
     return provider.send_bulk(call.mail)
 
 
-class _Loop:
-    def __init__(self, app: App, stop: threading.Event, until_idle: bool) -> None:
+class Loop:
+    """What `work` runs; the calls are made by `pool`."""
+
+    def __init__(self, app: App, stop: threading.Event, pool: Executor, *, until_idle: bool) -> None:
         self.app = app
         self.stop = stop
+        self.pool = pool
         self.until_idle = until_idle
         self.turn = Turn(worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
         self.watch = installation.Watch(app)
@@ -157,7 +161,7 @@ class _Loop:
         self.next_beat = 0.0
 
     def run(self) -> str:
-        with self._registered(), ThreadPoolExecutor(self.app.settings.send_threads, "send") as pool:
+        with self._registered():
             wait = 0.0
             while True:
                 self._record_replies(wait)
@@ -165,12 +169,12 @@ class _Loop:
                     self._give_up_waiting()
                 if self.stop.is_set() and not self.unrecorded:
                     break
-                wait, idle = (0.2, False) if self.stop.is_set() else self._claim(pool)
+                wait, idle = (0.2, False) if self.stop.is_set() else self._claim()
                 if idle and self.until_idle and not self.unrecorded:
                     break
         return f"{self.sent} messages accepted"
 
-    def _claim(self, pool: ThreadPoolExecutor) -> tuple[float, bool]:
+    def _claim(self) -> tuple[float, bool]:
         """Claim once per lane and put it in flight; how long to wait, and whether nothing is left."""
         try:
             self._beat()
@@ -187,17 +191,17 @@ class _Loop:
                 self.unrecorded.update(call.attempt for call in claimed.calls)
                 idle = idle and claimed.is_idle and not claimed.calls
                 waits.append(claimed.wait_seconds)
-            self._launch(pool)
+            self._launch()
         except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
             self.next_beat = 0.0  # it may be another one when it is back
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
 
-    def _launch(self, pool: ThreadPoolExecutor) -> None:
+    def _launch(self) -> None:
         for flight in self.flights.values():
             for call_ in flight.launchable():
-                pool.submit(self._call, flight, call_)
+                self.pool.submit(self._call, flight, call_)
 
     def _call(self, flight: Flight, call_: Call) -> None:
         """On a thread."""
@@ -221,7 +225,7 @@ class _Loop:
             except AWAY:
                 # Kept in memory and tried again; if this process dies meanwhile the rows become unknown.
                 logger.warning("the database does not answer; %d replies wait", len(finished), exc_info=True)
-                self.stop.wait(DATABASE_RETRY_SECONDS)
+                self.app.clock.sleep(DATABASE_RETRY_SECONDS)
         for done in finished:
             self._forget(done)
 
