@@ -68,6 +68,7 @@ def _run(app: App, stop: threading.Event) -> None:
             jobs.run_job,
             "interval",
             [app, job],
+            {"only_when_due": True},
             seconds=job.every_seconds,
             id=job.name,
             next_run_time=app.now(),

@@ -50,6 +50,7 @@ CLAIMED_FOR = timedelta(minutes=3)
 RENEW_EVERY_SECONDS = 60.0
 LONGEST_RUN_SECONDS = 3600.0
 RESTART_SECONDS = 5.0
+EARLY = 0.8  # of its interval: schedulers' clocks do not tick together
 # A message just accepted will be reported within seconds: --until-idle waits for that.
 OUTCOME_EXPECTED_WITHIN = timedelta(seconds=15)
 CLOSED_IS_IDLE_AFTER = timedelta(minutes=1)
@@ -109,10 +110,13 @@ def stop_when_told(stop: threading.Event, *signals: signal.Signals) -> None:
         signal.signal(number, lambda *_: told.put(0))
 
 
-def run_job(app: App, job: Job, *, renew_every_seconds: float = RENEW_EVERY_SECONDS) -> None:
-    """Run it unless another scheduler does, and keep what it said; a failure is kept, not raised."""
+def run_job(
+    app: App, job: Job, *, only_when_due: bool = False, renew_every_seconds: float = RENEW_EVERY_SECONDS
+) -> None:
+    """Run it unless another scheduler does, and keep what it said; a failure is kept, not raised.
+    `only_when_due`: nor when any scheduler has begun it so lately that this turn of it is done."""
     claim = _Claim(app, job.name)
-    if not claim.take():
+    if not claim.take(job.every_seconds * EARLY if only_when_due else 0):
         return
     result, error = "", None
     try:
@@ -181,7 +185,7 @@ class _Turn:
         is_over = self._last is None or self._last.done()
         if is_over and time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + self._job.every_seconds
-            self._last = pool.submit(run_job, self._app, self._job)
+            self._last = pool.submit(run_job, self._app, self._job, only_when_due=self._last is not None)
 
     def begin_again(self, pool: ThreadPoolExecutor) -> None:
         """Once more after the run that is under way."""
@@ -266,8 +270,13 @@ class _Claim:
         self._app, self._name = app, name
         self._by = token_hex(8)
 
-    def take(self) -> bool:
+    def take(self, not_within_seconds: float) -> bool:
         now = self._app.now()
+        is_due = or_(
+            JobRun.started_at.is_(None),
+            JobRun.started_at <= now - timedelta(seconds=not_within_seconds),
+            JobRun.started_at > now + CLAIMED_FOR,  # written while a clock was wrong
+        )
         is_free = or_(
             JobRun.claimed_until.is_(None),
             JobRun.claimed_until < now,
@@ -279,7 +288,7 @@ class _Claim:
             )
             taken = session.execute(
                 update(JobRun)
-                .where(JobRun.name == self._name, is_free)
+                .where(JobRun.name == self._name, is_free, is_due)
                 .values(claimed_by=self._by, claimed_until=now + CLAIMED_FOR, started_at=now)
                 .returning(JobRun.name)
             )

@@ -162,6 +162,26 @@ def test_a_job_that_fails_lets_go_and_says_why(app: App) -> None:
     assert (row(app).error, row(app).result) == (None, "done")
 
 
+def test_what_another_scheduler_began_a_moment_ago_is_not_due(app: App) -> None:
+    app, clock = at_noon(app)
+    began: list[datetime] = []
+
+    def run(_: App) -> str:
+        began.append(clock.at)
+        return ""
+
+    job = jobs.Job(NAME, 60, run)
+    for after_seconds in (0, 1, 46, 1, 30, 18):
+        clock.at += timedelta(seconds=after_seconds)
+        jobs.run_job(app, job, only_when_due=True)
+    assert [(at - NOON).total_seconds() for at in began] == [0, 48, 96]
+    clock.at -= timedelta(hours=1)
+    jobs.run_job(app, job, only_when_due=True)
+    assert len(began) == 4, "it was begun while a clock was wrong"
+    jobs.run_job(app, job)
+    assert len(began) == 5, "a person's word is no question of time"
+
+
 def test_a_signal_is_heard_even_while_one_is_about_to_wait() -> None:
     stop = threading.Event()
     before = signal.getsignal(signal.SIGUSR1)

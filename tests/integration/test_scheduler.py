@@ -7,16 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from core import campaigns, tenants
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import JobRun, Worker
-from core.jobs import JOBS
+from core.jobs import EARLY, JOBS
 from tests.conftest import verified_sender
 from tests.processes import environment
 from tests.simulators import ROOT, Simulator
@@ -24,6 +26,17 @@ from tests.simulators import ROOT, Simulator
 pytestmark = pytest.mark.slow
 
 Start = Callable[[], subprocess.Popen[bytes]]
+ON_POSTGRESQL = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+# Every beginning of every job, whichever process begins it.
+COUNT_RUNS = (
+    "CREATE TABLE runs (name text, began timestamptz)",
+    "CREATE FUNCTION count_run() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN INSERT INTO runs VALUES (NEW.name, NEW.started_at); RETURN NEW; END $$",
+    "CREATE TRIGGER count_runs AFTER UPDATE ON job_runs FOR EACH ROW "
+    "WHEN (NEW.started_at IS DISTINCT FROM OLD.started_at) EXECUTE FUNCTION count_run()",
+)
 CSV = "email\n" + "".join(f"person{n}@example.com\n" for n in range(300))
 
 
@@ -57,6 +70,14 @@ def wait_until(condition: Callable[[], object], seconds: float = 40) -> None:
 def workers(app: App) -> list[Worker]:
     with app.db.read() as session:
         return list(session.scalars(select(Worker).where(Worker.stopped_at.is_(None))))
+
+
+def runs(app: App, job: str) -> list[datetime]:
+    with app.db.read() as session:
+        found = session.execute(
+            text("SELECT began FROM runs WHERE name = :name ORDER BY began"), {"name": job}
+        )
+        return list(found.scalars())
 
 
 def log(tmp_path: Path, number: int = 0) -> str:
@@ -122,6 +143,26 @@ def test_a_second_one_waits_on_sqlite_and_works_along_on_postgresql(
     first.terminate()
     assert first.wait(20) == 0
     wait_until(lambda: [worker.pid for worker in workers(app)] == [second.pid])
+
+
+@pytest.mark.slow
+@ON_POSTGRESQL
+def test_of_two_at_once_each_job_is_run_by_one(app: App, start: Start, tmp_path: Path) -> None:
+    with app.db.begin() as session:
+        for statement in COUNT_RUNS:
+            session.execute(text(statement))
+    for _ in range(2):
+        start()
+
+    wait_until(lambda: len(runs(app, "tell SES who is paused")) >= 3)
+
+    assert len(workers(app)) == 2
+    assert all("loops are running" in log(tmp_path, number) for number in range(2))
+    for job in JOBS:
+        began = runs(app, job.name)
+        apart = [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
+        assert began, job.name
+        assert all(seconds >= job.every_seconds * EARLY for seconds in apart), job.name
 
 
 @pytest.mark.slow
