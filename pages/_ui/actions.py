@@ -109,7 +109,14 @@ def stop_asking() -> None:
 
 
 def confirm(
-    title: str, question: str, *, label: str, act: Callable[[str], object], done: str, reason: str = ""
+    title: str,
+    question: str,
+    *,
+    label: str,
+    act: Callable[[str], object],
+    done: str,
+    reason: str = "",
+    warning: str = "",
 ) -> None:
     """Draw a dialog with one button; `reason` is the label of a text that must be filled in and is handed to
     `act`. Call it while `asked(...)` says so; it closes itself when `act` has succeeded."""
@@ -117,6 +124,8 @@ def confirm(
     @st.dialog(title, on_dismiss=stop_asking)
     def _dialog() -> None:
         st.markdown(escape(question))
+        if warning:
+            st.warning(escape(warning), icon=":material/warning:")
         given = st.text_input(reason, key="confirm.reason", max_chars=200).strip() if reason else ""
         with st.container(horizontal=True, horizontal_alignment="right"):
             if st.button("Cancel", key="confirm.cancel"):

@@ -54,7 +54,7 @@ _STATUSES = {
     # messages
     "pending": Status("Waiting", "gray", ":material/schedule:"),
     "sending": Status("Sending", "blue", ":material/send:"),
-    "sent": Status("Accepted by SES", "blue", ":material/outgoing_mail:"),
+    "sent": Status("Accepted", "blue", ":material/outgoing_mail:"),
     "delivered": Status("Delivered", "green", ":material/check_circle:"),
     "bounced": Status("Bounced", "orange", ":material/undo:"),
     "complained": Status("Complaint", "red", ":material/report:"),
@@ -101,6 +101,14 @@ _STATUSES = {
     "running": Status("Running", "blue", ":material/sync:"),
     "ok": Status("OK", "green", ":material/check_circle:"),
 }
+
+
+_PROVIDERS = {"ses": "SES", "resend": "Resend"}
+
+
+def provider(value: str | None) -> str:
+    """Which way a message went; nothing for one that has not gone any."""
+    return _PROVIDERS.get(value or "", value or "")
 
 
 def status(value: str) -> Status:

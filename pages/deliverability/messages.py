@@ -12,7 +12,7 @@ from core.access import Action
 from core.db.models import Event, Message, Suppression
 from core.reports import MessageStory
 from pages._ui.actions import report
-from pages._ui.format import escape, escape_badge, moment, plural, status
+from pages._ui.format import escape, escape_badge, moment, plural, provider, status
 from pages._ui.runtime import begin, tenant_choice
 from pages._ui.tables import badge, empty
 
@@ -78,15 +78,18 @@ def _draw_story(story: MessageStory, *, opened: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             badge(message.status)
             st.text(story.campaign_name or "Transactional message", width="stretch")
+            st.text(provider(message.provider), width="content")
             st.text(moment(message.sent_at or message.created_at, tenant.timezone), width="content")
         if message.reason:
             st.text(message.reason)
+        if message.resent_by:
+            st.text(f"Sent again by {message.resent_by}: nobody knew whether its first attempt had arrived.")
         with st.expander("What happened, in order", expanded=opened, icon=":material/timeline:"):
             _draw_step("Queued", "gray", message.created_at, f"by {message.created_by or 'the command line'}")
             for event in story.events:
                 _draw_event(event)
             if not story.events:
-                st.caption("Nothing was heard from SES about it.")
+                st.caption("Nothing was heard about it.")
             _draw_numbers(message)
 
 
@@ -108,7 +111,7 @@ def _draw_step(label: str, color: str, at: datetime, note: str) -> None:
 def _draw_numbers(message: Message) -> None:
     known = [f"message {message.id}"]
     if message.provider_message_id:
-        known.append(f"{message.provider or 'ses'} id {message.provider_message_id}")
+        known.append(f"{provider(message.provider or 'ses')} id {message.provider_message_id}")
     st.text(" · ".join(known))
 
 

@@ -90,7 +90,8 @@ def _draw_domain_state(view: SenderView) -> None:
         st.badge("Domain verified", color="green", icon=":material/verified:")
         return
     st.warning(
-        "This sender's domain is not verified: the campaign can be prepared, but not started.",
+        "This sender's domain is not verified: the campaign can be prepared, and its page then says whether "
+        "it can start, and which way.",
         icon=":material/gpp_maybe:",
     )
 

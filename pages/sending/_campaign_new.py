@@ -18,6 +18,7 @@ from pages._ui.format import plural
 from pages.sending import _campaign_check as file_check
 from pages.sending._campaign_check import Check
 from pages.sending._campaign_content import Draft, ask_content, from_line
+from pages.sending._campaign_pace import Pace, ask_pace
 from pages.sending._preview import draw_mail
 
 PREVIEWED = 5
@@ -36,10 +37,12 @@ def draw_new(app: App, actor: Actor, tenant: Tenant) -> None:
         draft = ask_content(choices)
         compiled = _compile(draft)
         check = _ask_recipients(compiled.field_names - known.keys() if compiled else frozenset())
+        st.subheader("How fast, and until when", anchor=False)
+        pace = ask_pace(tenant, "campaign.new")
     if check is not None:  # below both: reasons need the whole width
         file_check.draw_result(check)
     fallbacks = file_check.choose_fallbacks(compiled, check, known) if compiled and check else {}
-    _draw_create(app, actor, tenant, draft, check, fallbacks)
+    _draw_create(app, actor, tenant, draft, check, fallbacks, pace)
     with preview:
         _draw_preview(draft, check, fallbacks, known)
 
@@ -77,7 +80,13 @@ def _ask_recipients(used: frozenset[str]) -> Check | None:
 
 
 def _draw_create(
-    app: App, actor: Actor, tenant: Tenant, draft: Draft, check: Check | None, fallbacks: Mapping[str, str]
+    app: App,
+    actor: Actor,
+    tenant: Tenant,
+    draft: Draft,
+    check: Check | None,
+    fallbacks: Mapping[str, str],
+    pace: Pace,
 ) -> None:
     st.divider()
     missing = draft.missing()
@@ -104,6 +113,8 @@ def _draw_create(
             csv=upload.getvalue(),
             filename=upload.name,
             mapping=check.mapping if check else None,
+            rate_per_second=pace.rate_per_second,
+            send_until=pace.send_until,
         )
     if created is not None:
         flash(_created(draft.name, created))

@@ -15,7 +15,7 @@ from core.campaigns import CampaignView
 from core.db.models import Tenant
 from core.db.states import CampaignStatus, MessageStatus
 from pages._ui.actions import live
-from pages._ui.format import count, duration, escape, local, share, status
+from pages._ui.format import count, duration, escape, local, provider, share, status
 from pages._ui.tables import chip, chips, table
 
 REFRESH_SECONDS = 2
@@ -56,9 +56,20 @@ def _draw(app: App, actor: Actor, tenant: Tenant, seen: CampaignView, *, live: b
     with st.grid(5, min_column_width=120, border=True, gap="small"):
         for state in MessageStatus:
             st.metric(status(state).label, view.counts[state], format="localized")
-    st.caption(f"Together {count(view.recipients)} recipients")
+    _draw_sum(view)
     if actor.may(Action.SEE_ADDRESSES, tenant.id):
         _draw_troubles(app, actor, tenant, view)
+
+
+def _draw_sum(view: CampaignView) -> None:
+    if view.adds_up:
+        st.caption(f"Together {count(view.recipients)} recipients")
+        return
+    st.error(
+        f"These numbers do not add up: together they are {count(view.recipients)}, and its list has "
+        f"{count(view.campaign.recipients)} recipients. That must never be; tell whoever runs Postyard here.",
+        icon=":material/error:",
+    )
 
 
 def _pace(view: CampaignView, now: datetime) -> float | None:
@@ -95,6 +106,7 @@ def _draw_troubles(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -
             "Recipient": message.address,
             "Status": chip(message.status),
             "Reason": message.reason or message.bounce_subtype or "",
+            "Provider": provider(message.provider),
             "Sent": local(message.sent_at, tenant.timezone) if message.sent_at else None,
         }
         for state in TROUBLES
@@ -120,15 +132,14 @@ def draw_reasons(view: CampaignView) -> None:
     """Why it stands still, when it does."""
     if view.held_reason:
         st.warning(f"Waiting: {escape(view.held_reason)}", icon=":material/hourglass:")
-    elif view.campaign.status == CampaignStatus.DRAFT and not view.identity.verified_for_sending:
-        st.warning(
-            f"{escape(view.identity.name)} is not verified: publish its DNS records and verify it under "
-            "Senders, then this campaign can be started.",
-            icon=":material/gpp_maybe:",
-        )
     elif view.campaign.status == CampaignStatus.BLOCKED:
         st.error(
             f"Blocked: {escape(view.campaign.status_reason or 'no reason is kept.')}", icon=":material/block:"
         )
     elif view.campaign.status == CampaignStatus.PAUSED:
         st.warning(escape(view.campaign.status_reason or "Paused."), icon=":material/pause_circle:")
+    elif view.campaign.status_reason and view.campaign.status in (
+        CampaignStatus.SENDING,
+        CampaignStatus.SENT,
+    ):
+        st.info(escape(view.campaign.status_reason), icon=":material/info:")
