@@ -35,6 +35,7 @@ def draw_held_mail(app: App, actor: Actor) -> None:
         ask(LET_GO, state.reason)
     if (reason := asked(LET_GO)) is not None:
         _confirm_release(app, actor, state, str(reason))
+    st.space("small")
 
 
 def _numbers(state: InstallationState) -> str:
@@ -50,10 +51,10 @@ def _draw_campaigns(app: App, actor: Actor, state: InstallationState) -> None:
     rows = [
         {
             "Campaign": campaign.name,
-            "Tenant": campaign.tenant_name,
-            "Status": chip(_status(campaign)),
-            "Started": format.moment(campaign.started_at),
             "Waiting": campaign.pending,
+            "Status": chip(_status(campaign)),
+            "Tenant": campaign.tenant_name,
+            "Started (UTC)": format.moment(campaign.started_at),
         }
         for campaign in state.waiting
     ]
@@ -94,8 +95,8 @@ def _draw_actions(app: App, actor: Actor, campaign: Waiting) -> None:
 def _confirm_release(app: App, actor: Actor, state: InstallationState, reason: str) -> None:
     confirm(
         "Let mail go",
-        f"This sends at once: {_numbers(state)}. Where the database is an older copy, whoever was written to "
-        "since then is written to again.",
+        f"This lets go: {_numbers(state)}. Where the database is an older copy, whoever was written to since "
+        "then is written to again.",
         label="Let it go",
         act=lambda _: installation.let_go(app, actor, reason=reason),
         done="Mail leaves again.",
