@@ -12,10 +12,11 @@ from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm
-from pages._ui.links import SETUP, TODAY, VIEW
+from pages._ui.links import LIMITS, SETUP, TODAY, VIEW
 from pages._ui.numbers import EXPLAINED, metrics, numbers
 from pages._ui.tables import badge
 from pages.operations._tenant_events import recent_events
+from pages.operations._tenant_limits import limits_view
 from pages.operations._tenant_resources import repair_dialog
 from pages.operations._tenant_setup import incomplete_warning, setup_view
 
@@ -41,10 +42,13 @@ def panel(app: App, actor: Actor, today: TenantToday) -> None:
         )
         _paused(tenant)
         incomplete_warning(app, actor, tenant)
-        now, setup = st.tabs([TODAY, SETUP], key=VIEW, bind="query-params")
+        now, limits, setup = st.tabs([TODAY, LIMITS, SETUP], key=VIEW, bind="query-params")
         if setup.open:
             with setup:
                 setup_view(app, actor, tenant)
+        elif limits.open:
+            with limits:
+                limits_view(app, actor, tenant)
         else:
             with now:
                 _numbers(app, actor, today)
