@@ -26,6 +26,7 @@ from core import (
     identities,
     installation,
     lanes,
+    limits,
     pacing,
     routes,
     senders,
@@ -217,18 +218,24 @@ def _may_send(app: App, session: Session) -> bool:
             way = routes.of_sender(session, tenant.id, row.sender_id, fallback_from, campaign=not single)
             if isinstance(way, str) and single:
                 continue
-            if not _is_held_for_long(app, session, tenant, way):
+            if not _is_held_for_long(app, session, tenant, way, single=single):
                 return True
     return False
 
 
-def _is_held_for_long(app: App, session: Session, tenant: Tenant, way: routes.Route | str) -> bool:
+def _is_held_for_long(
+    app: App, session: Session, tenant: Tenant, way: routes.Route | str, *, single: bool
+) -> bool:
     account = session.get_one(Account, tenant.account_id)
     by_ses = isinstance(way, str) or way.provider == ProviderName.SES
     lane = lanes.find_lane(session, lanes.lane_of(account.id) if by_ses else ProviderName.RESEND)
     soon = app.now() + CLOSED_IS_IDLE_AFTER
     if lanes.is_closed(lane, app.now()) and lane is not None and lane.closed_until >= soon:  # type: ignore[operator]
         return True
+    if by_ses and lane is not None:
+        quota = limits.of_24_hours(session, account, lane, transactional=single, now=app.now())
+        if not quota.recipients:
+            return True
     spent = tenant_limits.left(session, tenant, app.now())
     return (by_ses and not account.sending_enabled) or (
         spent is not None and not spent[0] and spent[1] >= CLOSED_IS_IDLE_AFTER.total_seconds()

@@ -101,8 +101,11 @@ def paced(next_at: datetime | None, speed: Speed, now: datetime) -> Allowance:
     return Allowance(max(speed.call_size, int(share * ahead(speed))))
 
 
-def ahead(speed: Speed) -> int:
-    """Recipients whose calls begin within AHEAD; also a tenant's turn."""
+def ahead(speed: Speed, *, single: bool = False) -> int:
+    """Recipients whose calls begin within AHEAD; also a tenant's turn. `single`: each has its own call."""
+    if single:
+        a_second = min(speed.recipients_per_second, speed.calls_per_second)
+        return max(1, min(LARGEST_CLAIM, int(a_second * AHEAD.total_seconds())))
     in_time = int(speed.recipients_per_second * AHEAD.total_seconds())
     return max(speed.call_size, min(LARGEST_CLAIM, in_time))
 
@@ -142,11 +145,12 @@ def begin(lane: Lane, sizes: Sequence[int], speed: Speed, now: datetime) -> list
 
 
 def give_back(lane: Lane, speed: Speed, now: datetime, *, not_accepted: int, throttled: int) -> None:
-    """What calls were granted and did not use. Throttled recipients slow the lane once they are too many."""
+    """What calls were granted and did not use. Throttled recipients slow the lane once they are too many.
+    Where requests are counted, each is used up whatever becomes of its recipients."""
     lane.granted -= not_accepted
     lane.throttled_share += throttled / THROTTLED_MEMORY
     if lane.throttled_share <= TOO_MANY_THROTTLED:
-        if lane.next_at is not None and lane.next_at > now:
+        if lane.next_at is not None and lane.next_at > now and math.isinf(speed.calls_per_second):
             unused = timedelta(seconds=not_accepted / speed.recipients_per_second)
             lane.next_at = max(now, lane.next_at - unused)
     elif lane.slowed_at is None or abs(now - lane.slowed_at) >= SLOWED_AT_MOST_EVERY:

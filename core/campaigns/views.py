@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import installation
+from core import installation, limits
 from core.db.models import Account, Campaign, Identity, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
 from core.lanes import find_lane, is_closed, lane_of
@@ -87,11 +87,15 @@ def _held(
         return f"{tenant.name} is paused: {tenant.paused_reason}"
     if installation.held_reason(session) is not None:
         return "All sending is held; an operator looks at it."
-    if not account.sending_enabled:
+    by_ses = campaign.provider == ProviderName.SES
+    if by_ses and not account.sending_enabled:
         return "Amazon SES has paused sending for this account."
-    name = lane_of(account.id) if campaign.provider == ProviderName.SES else ProviderName.RESEND
-    lane = find_lane(session, name)
+    lane = find_lane(session, lane_of(account.id) if by_ses else ProviderName.RESEND)
     if lane is not None and is_closed(lane, now):
         return lane.closed_reason
     spent = tenant_limits.left(session, tenant, now)
-    return None if spent is None else spent[2] or None
+    if spent is not None and spent[2]:
+        return spent[2]
+    if not by_ses or lane is None:
+        return None
+    return limits.of_24_hours(session, account, lane, transactional=False, now=now).reason or None

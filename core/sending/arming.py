@@ -89,7 +89,7 @@ class Arms:
     def transactional(self, tenant_id: int, most: int, fallback_from: str) -> list[Armed]:
         """One call for each; those that cannot go this way now wait."""
         found = self._session.execute(
-            transactional_query().limit(MOST_TRANSACTIONAL), {"tenant_id": tenant_id}
+            transactional_query(self._provider).limit(MOST_TRANSACTIONAL), {"tenant_id": tenant_id}
         )
         ways: dict[int, tuple[Work, Route]] = {}
         for work in found:

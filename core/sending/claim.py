@@ -17,7 +17,7 @@ from core import installation, lanes, limits, routes
 from core.app import App
 from core.content import CompiledContent
 from core.db.models import Account, Campaign, Identity, Lane, Message, Tenant
-from core.db.states import CampaignStatus, MessageStatus, ProviderName
+from core.db.states import CampaignStatus, FallbackPolicy, MessageStatus, ProviderName
 from core.limits import Allowance
 from core.providers.base import BulkMail
 from core.sending import arming, turns
@@ -135,16 +135,17 @@ class _Claim:
         """The calls of this candidate's claim; none when it may not go now, or nothing of it waits."""
         if not (most := min(most, self._allowed(candidate))):
             return []
-        most = min(most, turns.take_turn(self.lane, candidate, limits.ahead(self.speed)))
+        quantum = limits.ahead(self.speed, single=candidate.campaign is None)
+        most = min(most, turns.take_turn(self.lane, candidate, quantum))
         attempt = secrets.token_hex(8)
         armed = self._armed(candidate, most, attempt)
         recipients = sum(len(part.message_ids) for part in armed)
         if not recipients:
             return []
         turns.used(self.lane, candidate, recipients)
-        tenant_limits.count(self.session, self._tenant(candidate), recipients, self.now)
         if candidate.campaign is not None:
             self._note_campaign(candidate, candidate.campaign, recipients)
+        tenant_limits.count(self.session, self._tenant(candidate), recipients, self.now)
         moments = limits.begin(self.lane, [len(part.message_ids) for part in armed], self.speed, self.now)
         return [
             Call(
@@ -189,7 +190,7 @@ class _Claim:
     def _allowed(self, candidate: Candidate) -> int:
         """By the quota of 24 hours, the tenant's own limits and its campaign's rate."""
         allowed = [self._quota(candidate)]
-        if left := tenant_limits.left(self.session, self._tenant(candidate), self.now):
+        if left := self._left(self._tenant(candidate)):
             allowed.append(Allowance(*left))
         if candidate.campaign is not None:
             allowed.append(limits.of_campaign(candidate.campaign, self.now))
@@ -201,6 +202,17 @@ class _Claim:
         if least.closes:
             lanes.close(self.session, self.way.name, until=self.now + least.closes, reason=least.reason)
         return 0
+
+    def _left(self, tenant: Tenant) -> tuple[int, float, str] | None:
+        """Of the tenant's limits. Where some of its mail may leave by the second provider's lane, nobody may
+        take of them there meanwhile."""
+        left = tenant_limits.left(self.session, tenant, self.now)
+        if not left or not left[0] or self.account is None or not self.fallback_from:
+            return left
+        if tenant.fallback_policy == FallbackPolicy.NONE:
+            return left
+        lanes.lock_lane(self.session, ProviderName.RESEND)
+        return tenant_limits.left(self.session, tenant, self.now)
 
     def _quota(self, candidate: Candidate) -> Allowance:
         if self.account is None:

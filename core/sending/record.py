@@ -143,7 +143,9 @@ def _follow_the_end(session: Session, call: Call, status: str) -> None:
 def _draw_consequences(session: Session, done: Finished) -> None:
     """What an answer says about lane and campaign, beyond its own messages."""
     for result in _one_of_each_outcome(done.results):
-        if pause := CLOSED_FOR.get(result.outcome):
+        if result.outcome is Outcome.ACCEPTED and done.call.lane.account_id is None:
+            _clear_refused_key(session, done)  # of an account: core/accounts.py
+        elif pause := CLOSED_FOR.get(result.outcome):
             _close(session, done, result, pause)
         elif result.outcome is Outcome.PAUSED and result.account_wide:
             # Its campaigns only wait: they go on by themselves once GetAccount says that SES sends again.
@@ -168,6 +170,10 @@ def _close(session: Session, done: Finished, result: EntryResult, pause: timedel
             tenant_id=None,
             at=done.replied_at,
         )
+
+
+def _clear_refused_key(session: Session, done: Finished) -> None:
+    alerts.clear(session, kind=lanes.CREDENTIALS_REFUSED, cause=done.call.lane.name, at=done.replied_at)
 
 
 def _is_our_own_pause(session: Session, done: Finished) -> bool:

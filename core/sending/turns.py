@@ -197,8 +197,10 @@ _OF_SECOND_PROVIDER = _due_campaigns().where(
 )
 
 
-def transactional_query() -> Select[*tuple[Any, ...]]:
-    """A tenant's waiting transactional mail, oldest first, with where each comes from."""
+def transactional_query(provider: ProviderName) -> Select[*tuple[Any, ...]]:
+    """A tenant's waiting transactional mail that does not go another way, oldest first, with where each comes
+    from."""
+    own_way = routes.own_way(campaign=False)
     return (
         select(
             null().label("campaign_id"),
@@ -214,6 +216,7 @@ def transactional_query() -> Select[*tuple[Any, ...]]:
             Message.campaign_id.is_(None),
             Message.status == MessageStatus.PENDING.value,
             Message.tenant_id == bindparam("tenant_id"),
+            own_way if provider == ProviderName.SES else not_(own_way),
         )
         .order_by(Message.id)
     )
