@@ -6,6 +6,7 @@ Ends 1 when a target is missed. A whole run is kept in bench/results.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ ROUNDS, QUICK_ROUNDS = 5, 2
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started ends as well
     missed = 0
     for kind in options.database or KINDS:
         begun = time.monotonic()

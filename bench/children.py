@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from bench.fill import REGION
 from bench.stub import Options
 
 DEADLINE_SECONDS = 300
+LOOK_EVERY_SECONDS = 0.25
 PUBLIC_URL = "https://mail.example.com"
 
 
@@ -51,8 +53,8 @@ class Run:
     deadline_seconds: int = DEADLINE_SECONDS
 
 
-def measured(endpoint: Endpoint, run: Run, watch: Callable[[], None] | None = None) -> Done:
-    """Start the processes, let them go at once, wait for their end. `watch` returns when they must stop."""
+def measured(endpoint: Endpoint, run: Run, enough: Callable[[], bool] | None = None) -> Done:
+    """Start the processes, let them go at once, wait for their end; they stop early once it is `enough`."""
     with ExitStack() as stack:
         children = [stack.enter_context(_started(endpoint, run)) for _ in range(run.processes)]
         for child in children:
@@ -60,8 +62,9 @@ def measured(endpoint: Endpoint, run: Run, watch: Callable[[], None] | None = No
         endpoint.reset(run.stub)
         for child in children:
             _tell(child, "go")
-        if watch is not None:
-            watch()
+        if enough is not None:
+            while not enough() and any(child.poll() is None for child in children):
+                time.sleep(LOOK_EVERY_SECONDS)
             for child in children:
                 _tell(child, "stop")
         told = [json.loads(_expect(child, "{")) for child in children]

@@ -23,8 +23,8 @@ Fill = Callable[[Database], None]
 class Place(Protocol):
     kind: str
 
-    def prepare(self, name: str, fill: Fill) -> None:
-        """Have `fill` write the database that every run of `name` begins with."""
+    def prepare(self, name: str, fill: Fill) -> str:
+        """Have `fill` write the database that every run of `name` begins with; returns its address."""
 
     def copied(self, name: str) -> AbstractContextManager[str]:
         """The address of a copy for one run, gone after it."""
@@ -41,10 +41,12 @@ class SqlitePlace:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def prepare(self, name: str, fill: Fill) -> None:
-        db = Database(f"sqlite:///{self._path(name)}")
+    def prepare(self, name: str, fill: Fill) -> str:
+        url = f"sqlite:///{self._path(name)}"
+        db = Database(url)
         fill(db)
         db.dispose()  # the last connection writes the journal back into the file
+        return url
 
     @contextmanager
     def copied(self, name: str) -> Iterator[str]:
@@ -70,12 +72,13 @@ class PostgresPlace:
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets
 
-    def prepare(self, name: str, fill: Fill) -> None:
+    def prepare(self, name: str, fill: Fill) -> str:
         self._admin(f"CREATE DATABASE {name}")
-        db = Database(self.url(name))
+        db = Database(self._url(name))
         fill(db)
         db.dispose()
         self._admin("VACUUM ANALYZE", name)  # autovacuum has been there long before a campaign starts
+        return self._url(name)
 
     @contextmanager
     def copied(self, name: str) -> Iterator[str]:
@@ -94,11 +97,11 @@ class PostgresPlace:
         name = f"run_{uuid.uuid4().hex[:12]}"
         self._admin(f"CREATE DATABASE {name} {like}")
         try:
-            yield self.url(name)
+            yield self._url(name)
         finally:
             self.drop(name)
 
-    def url(self, database: str) -> str:
+    def _url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={quote(str(self._sockets))}"
 
     def _admin(self, statement: str, database: str = "postgres") -> None:

@@ -142,6 +142,7 @@ def _environment(directory: Path, database_url: str) -> dict[str, str]:
         "POSTYARD_DATABASE_URL": database_url,
         "POSTYARD_DATA_DIR": str(directory),
         "POSTYARD_DNS_SERVERS": f"127.0.0.1:{DNS_PORT}",
+        "POSTYARD_CONTROL_CALLS_PER_SECOND": "50",  # the simulator's default limit allows it
     }
 
 

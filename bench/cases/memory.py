@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from bench import fill
 from bench.cases.setting import Setting
@@ -14,15 +12,13 @@ from bench.table import Row
 UNLIMITED = 1_000_000.0
 FEW, MANY = 10_000, 1_000_000
 CUT_AFTER = 150_000
-LOOK_EVERY_SECONDS = 0.5
 DEADLINE_SECONDS = 900
 
 
 def flat_memory(setting: Setting) -> Iterator[Row]:
     """One round: memory does not vary as speed does. The raw ceiling is the small campaign."""
-    small = _sent(setting, FEW, None)
-    enough = functools.partial(_wait_for, setting, CUT_AFTER) if setting.quick else None
-    large = _sent(setting, MANY, enough)
+    small = _sent(setting, FEW, FEW)
+    large = _sent(setting, MANY, CUT_AFTER if setting.quick else MANY)
     yield Row(
         case="flat_memory",
         ours=f"{large.peak_kb / 1024:.0f} MB",
@@ -34,18 +30,10 @@ def flat_memory(setting: Setting) -> Iterator[Row]:
     )
 
 
-def _sent(setting: Setting, recipients: int, watch: Callable[[], None] | None) -> Done:
-    name = f"memory_{recipients}"
-    setting.place.prepare(name, functools.partial(fill.fill, filling=fill.Filling(UNLIMITED, (recipients,))))
-    try:
-        with setting.place.copied(name) as url:
-            run = Run("pipeline", url, deadline_seconds=DEADLINE_SECONDS)
-            return measured(setting.endpoint, run, watch)
-    finally:
-        setting.place.drop(name)
-
-
-def _wait_for(setting: Setting, accepted: int) -> None:
-    given_up_at = time.monotonic() + DEADLINE_SECONDS
-    while setting.endpoint.stats()["accepted"] < accepted and time.monotonic() < given_up_at:
-        time.sleep(LOOK_EVERY_SECONDS)
+def _sent(setting: Setting, recipients: int, cut_after: int) -> Done:
+    filling = fill.Filling(UNLIMITED, (recipients,))
+    with fill.prepared(setting.place, f"memory_{recipients}", filling) as url:
+        run = Run("pipeline", url, deadline_seconds=DEADLINE_SECONDS)
+        if cut_after == recipients:
+            return measured(setting.endpoint, run)
+        return measured(setting.endpoint, run, lambda: setting.endpoint.stats()["accepted"] >= cut_after)

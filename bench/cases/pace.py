@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +27,6 @@ THROTTLED = 30  # per mille
 SLOW, RATES = 14, (14, 200, 2000)
 SECONDS = {14: 20, 200: 10, 2000: 10}
 LARGE, SMALL, SMALL_TENANTS, SHARED_RATE = 50_000, 200, 9, 200
-LOOK_EVERY_SECONDS = 0.25
-GIVEN_UP_AFTER_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +44,8 @@ def quota_fidelity(setting: Setting) -> Iterator[Row]:
     rounds: dict[int, list[Kept]] = {rate: [] for rate in RATES}
     with ExitStack() as stack:
         for rate in RATES:
-            stack.enter_context(
-                _prepared(setting, f"rate_{rate}", fill.Filling(rate, (rate * SECONDS[rate],)))
-            )
+            filling = fill.Filling(rate, (rate * SECONDS[rate],))
+            stack.enter_context(fill.prepared(setting.place, f"rate_{rate}", filling))
         beside = stack.enter_context(endpoint.started())
         pool = stack.enter_context(ThreadPoolExecutor(1))
         for _ in range(setting.rounds):
@@ -66,7 +61,7 @@ def tenant_fairness(setting: Setting) -> Iterator[Row]:
     """One large and nine small tenants; ends when the small ones have all been sent."""
     sizes = (LARGE, *[SMALL] * SMALL_TENANTS)
     fair_seconds = SMALL * len(sizes) / SHARED_RATE
-    with _prepared(setting, "fairness", fill.Filling(SHARED_RATE, sizes)):
+    with fill.prepared(setting.place, "fairness", fill.Filling(SHARED_RATE, sizes)):
         finishes = [_finish_of_small(setting) for _ in range(setting.rounds)]
     yield Row(
         case="tenant_fairness p95",
@@ -148,7 +143,7 @@ def _finish_of_small(setting: Setting) -> float:
     stub = Options(latency_ms=LATENCY_MS, rate=SHARED_RATE)
     with setting.place.copied("fairness") as url:
         run = Run("pipeline", url, stub, processes=setting.workers, deadline_seconds=180)
-        seen = measured(setting.endpoint, run, watch=lambda: _wait_for_small(setting.endpoint)).stub
+        seen = measured(setting.endpoint, run, enough=lambda: _small_are_through(setting.endpoint)).stub
     finished = sorted(
         share["last_at"] - seen["first_at"]
         for share in seen["tenants"].values()
@@ -159,24 +154,11 @@ def _finish_of_small(setting: Setting) -> float:
     return percentile(finished, 0.95)
 
 
-def _wait_for_small(stub: Endpoint) -> None:
-    given_up_at = time.monotonic() + GIVEN_UP_AFTER_SECONDS
-    while time.monotonic() < given_up_at:
-        shares = stub.stats()["tenants"].values()
-        if sum(share["accepted"] == SMALL for share in shares) == SMALL_TENANTS:
-            return
-        time.sleep(LOOK_EVERY_SECONDS)
+def _small_are_through(stub: Endpoint) -> bool:
+    accepted = [share["accepted"] for share in stub.stats()["tenants"].values()]
+    return accepted.count(SMALL) == SMALL_TENANTS
 
 
 def percentile(ascending: list[float], share: float) -> float:
     """By nearest rank."""
     return ascending[math.ceil(share * len(ascending)) - 1]
-
-
-@contextmanager
-def _prepared(setting: Setting, name: str, filling: fill.Filling) -> Iterator[None]:
-    setting.place.prepare(name, functools.partial(fill.fill, filling=filling))
-    try:
-        yield
-    finally:
-        setting.place.drop(name)

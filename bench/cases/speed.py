@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from bench import fill, table
@@ -21,12 +19,13 @@ UNLIMITED = 1_000_000.0
 NODE_CONCURRENCY = 14
 IN_FLIGHT = 16
 TEMPLATE = "speed"
+FILLING = fill.Filling(UNLIMITED, (RECIPIENTS,), warm_up=WARM_UP)
 AT_ONCE = Options()
 
 
 def send_ceiling(setting: Setting) -> Iterator[Row]:
     """One SendBulkEmail after the other is the fastest at 0 ms: threads only cost there."""
-    with _prepared(setting):
+    with fill.prepared(setting.place, TEMPLATE, FILLING):
         yield _against_raw(setting, "0 ms", AT_ONCE, 1, 0.75 if setting.is_sqlite else 0.45)
         if not setting.profile:
             late = Options(latency_ms=50)
@@ -34,7 +33,7 @@ def send_ceiling(setting: Setting) -> Iterator[Row]:
 
 
 def vs_small_app(setting: Setting) -> Iterator[Row]:
-    with _prepared(setting):
+    with fill.prepared(setting.place, TEMPLATE, FILLING):
         ours, theirs = _interleaved(
             setting, AT_ONCE, lambda: _on_copy(setting, "small_app", {"recipients": FEW})
         )
@@ -43,19 +42,9 @@ def vs_small_app(setting: Setting) -> Iterator[Row]:
 
 def vs_node_shape(setting: Setting) -> Iterator[Row]:
     options = {"recipients": FEW, "threads": NODE_CONCURRENCY}
-    with _prepared(setting):
+    with fill.prepared(setting.place, TEMPLATE, FILLING):
         ours, theirs = _interleaved(setting, AT_ONCE, lambda: _on_copy(setting, "one_each", options))
         yield _row("vs_node_shape", ours, theirs, 12 if setting.is_sqlite else 8)
-
-
-@contextmanager
-def _prepared(setting: Setting) -> Iterator[None]:
-    filling = fill.Filling(UNLIMITED, (RECIPIENTS,), warm_up=WARM_UP)
-    setting.place.prepare(TEMPLATE, functools.partial(fill.fill, filling=filling))
-    try:
-        yield
-    finally:
-        setting.place.drop(TEMPLATE)
 
 
 def _against_raw(setting: Setting, latency: str, stub: Options, threads: int, target: float) -> Row:
