@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parseaddr
+
 import streamlit as st
 
 from core import campaigns
@@ -78,17 +80,21 @@ def draw_way(way: Route | str) -> None:
         st.warning(escape(way), icon=":material/gpp_maybe:")
     elif way.warning:
         st.warning(
-            f"**Through {provider(way.provider)}, not Amazon SES.** {escape(way.warning)} "
-            f"Readers see: From {escape(way.from_address)}, Reply-To {escape(way.reply_to)}.",
+            f"**Through {provider(way.provider)}, not Amazon SES.** {escape(way.warning)}",
             icon=":material/alt_route:",
         )
     else:
-        st.caption(f"Will go through Amazon SES, from {escape(way.from_address)}.")
+        st.text(f"Will go through Amazon SES, from {_from(way)}.")
+
+
+def _from(way: Route) -> str:
+    """As the reader will see it, in words."""
+    return ", ".join(part for part in parseaddr(way.from_address) if part)
 
 
 def _start_question(view: CampaignView, way: Route) -> str:
     waiting = view.counts["pending"]
-    question = f"Send to {plural(waiting, 'recipient')}, from {way.from_address}?"
+    question = f"Send to {plural(waiting, 'recipient')}, from {_from(way)}?"
     if way.provider != ProviderName.SES:
         return question
     rate = min(view.account_rate, view.campaign.rate_per_second or view.account_rate)

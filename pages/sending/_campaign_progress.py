@@ -53,7 +53,7 @@ def _draw(app: App, actor: Actor, tenant: Tenant, seen: CampaignView, *, live: b
     if shown_status(view) != shown_status(seen) or (live and not is_live(view, now)):
         st.rerun()
     st.progress(share(view.done, view.recipients) or 0.0, text=_headline(view, _pace(view, now), now))
-    with st.grid(5, min_column_width=120, border=True, gap="small"):
+    with st.grid(6, min_column_width=120, border=True, gap="small"):
         for state in MessageStatus:
             st.metric(status(state).label, view.counts[state], format="localized")
     _draw_sum(view)

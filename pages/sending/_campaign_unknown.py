@@ -49,8 +49,9 @@ def _draw_waiting(app: App, found: Unknown, tenant: Tenant) -> None:
     is_overdue = found.ready_at is not None and found.ready_at <= app.now()
     if not is_overdue:
         said = (
-            f"Events are awaited until {moment(found.ready_at, tenant.timezone)}: they settle most of these "
-            "by themselves. Nothing is sent again meanwhile."
+            f"For {count(found.waiting)} of them events are awaited, until "
+            f"{moment(found.ready_at, tenant.timezone)} at least: most are settled by that. Nothing is sent "
+            "again meanwhile."
         )
     elif found.lag_seconds is None:
         said = "The event queue does not answer, so nobody can say whether events about these still wait."
