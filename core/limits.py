@@ -28,6 +28,8 @@ LONGEST_AHEAD = timedelta(seconds=5)
 LARGEST_CLAIM = 500
 # GetAccount is asked each minute, and the first of those who were sent to yesterday may be 24 hours ago then.
 QUOTA_LOOKED_AT_EVERY = timedelta(minutes=2)
+# Two claims: while one waits the next is made.
+MOST_WAITING = 2 * LARGEST_CLAIM
 # Of the 24 hours' quota, campaigns leave so much to transactional mail.
 KEPT_FOR_TRANSACTIONAL = 0.02
 
@@ -108,6 +110,11 @@ def ahead(speed: Speed, *, single: bool = False) -> int:
         return max(1, min(LARGEST_CLAIM, int(a_second * AHEAD.total_seconds())))
     in_time = int(speed.recipients_per_second * AHEAD.total_seconds())
     return max(speed.call_size, min(LARGEST_CLAIM, in_time))
+
+
+def waiting(speed: Speed) -> int:
+    """Recipients that one process may have armed and not begun to send to."""
+    return max(speed.call_size, min(MOST_WAITING, int(speed.recipients_per_second * AHEAD.total_seconds())))
 
 
 def of_24_hours(

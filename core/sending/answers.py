@@ -30,6 +30,8 @@ class Kind(Enum):
     UNKNOWN = auto()
 
 
+# By another way the next time, unless an earlier attempt may have been taken by this one.
+ANY_WAY_AGAIN = case((Message.resent_by.is_(None), null()), else_=Message.provider)
 _STILL_OURS = or_(
     Message.status == MessageStatus.SENDING.value, Message.status == MessageStatus.UNKNOWN.value
 )
@@ -69,10 +71,8 @@ def _moved(ours: Any, kind: Kind, told: Any) -> Any:
             reason=None,
         )
     if kind is Kind.NOT_ACCEPTED:
-        # By another way the next time, unless an earlier attempt may have been taken by this one.
-        provider = case((Message.resent_by.is_(None), null()), else_=Message.provider)
         return ours.where(_STILL_OURS).values(
-            status=MessageStatus.PENDING.value, reason=told, attempt=None, worker=None, provider=provider
+            status=MessageStatus.PENDING.value, reason=told, attempt=None, worker=None, provider=ANY_WAY_AGAIN
         )
     status = MessageStatus.FAILED if kind is Kind.REFUSED else MessageStatus.UNKNOWN
     return ours.where(_SENDING).values(status=status.value, reason=told)

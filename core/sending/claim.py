@@ -64,6 +64,8 @@ class Turn:
     worker: str
     last_message_id: dict[int, int] = field(default_factory=dict)  # by campaign
     contents: dict[int, CompiledContent] = field(default_factory=dict)
+    # Of commits whose answer was lost: whether they armed anything is not known.
+    doubtful: set[str] = field(default_factory=set)
     # Tenant -> until when (monotonic) it rests, because SES does not send for it.
     resting: dict[int, float] = field(default_factory=dict)
 
@@ -80,7 +82,10 @@ def claim(app: App, turn: Turn, lane: LaneWithWork, room: int) -> Claimed:
     armed_at, now = app.clock.monotonic(), app.now()
     with app.db.begin() as session:
         one = _Claim(app, session, turn, lane, lanes.lock_lane(session, lane.name), now, armed_at)
-        return one.made(room)
+        claimed = one.made(room)
+        turn.doubtful.update(call.attempt for call in claimed.calls)
+    turn.doubtful.difference_update(call.attempt for call in claimed.calls)
+    return claimed
 
 
 class _Claim:
@@ -118,7 +123,7 @@ class _Claim:
             self._block(work)
         for candidate in found:
             if calls := self._serve(candidate, most):
-                return Claimed(calls, 0.0, is_idle=False, ahead=limits.ahead(self.speed))
+                return Claimed(calls, 0.0, is_idle=False, ahead=limits.waiting(self.speed))
         wait = min(self.waits, default=LOOK_AGAIN_SECONDS)
         return Claimed([], min(wait, 5.0), is_idle=not resting and (not found or wait >= 60))
 

@@ -22,11 +22,12 @@ REMEMBERED = 32  # calls
 
 
 class Flight:
-    """Used by the claiming thread; `measured` by those that call."""
+    """For the claiming thread and those that call."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._waiting: deque[Call] = deque()
+        self._waiting_recipients = 0
         self._on_the_way = 0
         self._ahead = limits.LARGEST_CLAIM
         self._lock = threading.Lock()
@@ -35,41 +36,38 @@ class Flight:
     @property
     def room(self) -> int:
         """Recipients that may be claimed beside those that wait for their moment."""
-        return self._ahead - sum(len(call.message_ids) for call in self._waiting)
+        return self._ahead - self._waiting_recipients
 
     @property
     def wants_more(self) -> bool:
         return self.room * 2 >= self._ahead
 
     def add(self, claimed: Claimed) -> None:
-        self._waiting.extend(claimed.calls)
-        if claimed.calls:
+        if not claimed.calls:
+            return
+        with self._lock:
             self._ahead = claimed.ahead
+            self._waiting.extend(claimed.calls)
+            self._waiting_recipients += sum(len(call.message_ids) for call in claimed.calls)
 
-    def launchable(self) -> Iterator[Call]:
+    def launchable(self) -> list[Call]:
         """The next calls to put on their way, in order."""
-        while self._waiting and self._on_the_way < self.most_at_once:
-            self._on_the_way += 1
-            yield self._waiting.popleft()
+        calls = []
+        with self._lock:
+            most = self._most_at_once()
+            while self._waiting and self._on_the_way < most:
+                calls.append(self._next())
+                self._on_the_way += 1
+        return calls
 
-    def take_waiting(self) -> Iterator[Call]:
+    def take_waiting(self) -> list[Call]:
         """Those that have not begun and shall not."""
-        while self._waiting:
-            self._on_the_way += 1
-            yield self._waiting.popleft()
+        with self._lock:
+            return [self._next() for _ in range(len(self._waiting))]
 
     def landed(self) -> None:
-        self._on_the_way -= 1
-
-    @property
-    def most_at_once(self) -> int:
         with self._lock:
-            if len(self._seconds) < FEWEST:
-                return min(AT_FIRST, self._threads)
-            quickest = min(elapsed for elapsed, _ in self._seconds)
-            computed = sum(cpu for _, cpu in self._seconds) / len(self._seconds)
-        wanted = math.ceil(quickest / max(computed, 1e-6))
-        return max(min(FEWEST, self._threads), min(wanted, self._threads))
+            self._on_the_way -= 1
 
     @contextmanager
     def measured(self, call: Call) -> Iterator[None]:
@@ -80,3 +78,16 @@ class Flight:
         elapsed = time.monotonic() - begun
         with self._lock:
             self._seconds.append((elapsed, time.thread_time() - computed))
+
+    def _next(self) -> Call:
+        call = self._waiting.popleft()
+        self._waiting_recipients -= len(call.message_ids)
+        return call
+
+    def _most_at_once(self) -> int:
+        if len(self._seconds) < FEWEST:
+            return min(AT_FIRST, self._threads)
+        quickest = min(elapsed for elapsed, _ in self._seconds)
+        computed = sum(cpu for _, cpu in self._seconds) / len(self._seconds)
+        wanted = math.ceil(quickest / max(computed, 1e-6))
+        return max(min(FEWEST, self._threads), min(wanted, self._threads))

@@ -110,7 +110,7 @@ def _lock(session: Session, finished: Sequence[Finished]) -> dict[int | None, st
 
 def _give_back(app: App, session: Session, finished: Sequence[Finished]) -> None:
     """What was not accepted counts for no limit; what was throttled slows the lane."""
-    for done in finished:
+    for done in sorted(finished, key=lambda done: done.call.tenant_id):
         unused = sum(result.outcome in NOT_TAKEN for result in done.results)
         if not unused:
             continue

@@ -26,6 +26,7 @@ from core.db.engine import AWAY
 from core.db.models import Message, Worker
 from core.db.states import MessageStatus
 from core.providers.base import EntryResult, MailProvider, Outcome
+from core.sending.answers import ANY_WAY_AGAIN
 from core.sending.claim import Call, Turn, claim
 from core.sending.flight import Flight
 from core.sending.record import Finished, record
@@ -41,6 +42,11 @@ DATABASE_RETRY_SECONDS = 1.0
 # After SES's "paused" its tenant is left alone for so long, unless its campaign is blocked anyway.
 REST_SECONDS = 5.0
 IDLE_SECONDS = 0.5
+WRITTEN_WITHIN_SECONDS = 0.05
+ROWS_AT_ONCE = 500
+EVENTS_TELL = "The provider's own events will tell if it was accepted; it is not sent again by itself."
+WORKER_ENDED = f"The process that was sending it ended before the answer was written. {EVENTS_TELL}"
+ANSWER_LOST = f"The database does not have the answer that was written. {EVENTS_TELL}"
 
 
 def work(app: App, stop: threading.Event, until_idle: bool = False) -> str:
@@ -71,8 +77,7 @@ def reap_dead(app: App) -> str:
             .where(*lost_rows)
             .values(
                 status=MessageStatus.UNKNOWN,
-                reason="The process that was sending it ended before the answer was written. "
-                "The provider's own events will tell if it was accepted; it is not sent again by itself.",
+                reason=WORKER_ENDED,
             )
         )
         count: int = lost.rowcount  # type: ignore[attr-defined]  # an UPDATE's result has it
@@ -117,17 +122,24 @@ def not_begun(call: Call, why: str, at: datetime) -> Finished:
     return Finished(call, [EntryResult(Outcome.NOT_SENT, reason=why)] * len(call.message_ids), at)
 
 
-def beat(app: App, worker: str, in_flight: Collection[str]) -> None:
-    """This worker lives. What is armed by it and not among the attempts in flight was armed by a commit whose
-    answer was lost: nobody knows better that the provider was never called."""
+def beat(app: App, turn: Turn, in_flight: Collection[str]) -> None:
+    """This worker lives. What a commit armed whose answer was lost goes back: nobody knows better that the
+    provider was never called. Anything else that is armed by it and not in flight is unknown: its answer was
+    written once, in a database that has lost it."""
+    mine = (Message.status == MessageStatus.SENDING, Message.worker == turn.worker)
     with app.db.begin() as session:
-        session.execute(update(Worker).where(Worker.name == worker).values(beat_at=app.now()))
+        session.execute(update(Worker).where(Worker.name == turn.worker).values(beat_at=app.now()))
         session.execute(
             update(Message)
-            .where(Message.status == MessageStatus.SENDING, Message.worker == worker)
-            .where(Message.attempt.not_in(in_flight))
-            .values(status=MessageStatus.PENDING, attempt=None, worker=None)
+            .where(*mine, Message.attempt.in_(turn.doubtful))
+            .values(status=MessageStatus.PENDING, attempt=None, worker=None, provider=ANY_WAY_AGAIN)
         )
+        session.execute(
+            update(Message)
+            .where(*mine, Message.attempt.not_in(in_flight))
+            .values(status=MessageStatus.UNKNOWN, reason=ANSWER_LOST)
+        )
+    turn.doubtful.clear()
 
 
 def _answers(app: App, call: Call) -> list[EntryResult]:
@@ -158,15 +170,19 @@ class Loop:
         self.replies: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self.unrecorded: Counter[str] = Counter()  # calls between claim and recorded reply, by attempt
         self.sent = 0
+        self.finished: list[Finished] = []  # replies that are not written yet
+        self.record_at = 0.0
+        self.next_look = 0.0
         self.next_beat = 0.0
 
     def run(self) -> str:
         with self._registered():
             wait = 0.0
             while True:
-                self._record_replies(wait)
+                self._collect(wait)
                 if self.stop.is_set():
                     self._give_up_waiting()
+                self._record_when_due()
                 if self.stop.is_set() and not self.unrecorded:
                     break
                 wait, idle = (0.2, False) if self.stop.is_set() else self._claim()
@@ -178,6 +194,8 @@ class Loop:
         """Claim once per lane and put it in flight; how long to wait, and whether nothing is left."""
         try:
             self._beat()
+            if not self._has_room():
+                return IDLE_SECONDS, False
             with self.app.db.read() as session:
                 lanes = lanes_with_work(session, routes.fallback_address(self.app))
             waits, idle = [IDLE_SECONDS], True
@@ -187,26 +205,35 @@ class Loop:
                     idle = False
                     continue
                 claimed = claim(self.app, self.turn, lane, flight.room)
-                flight.add(claimed)
                 self.unrecorded.update(call.attempt for call in claimed.calls)
+                flight.add(claimed)
+                self._launch(flight)
                 idle = idle and claimed.is_idle and not claimed.calls
                 waits.append(claimed.wait_seconds)
-            self._launch()
+            self.next_look = self.app.clock.monotonic() + IDLE_SECONDS
         except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
             self.next_beat = 0.0  # it may be another one when it is back
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
 
-    def _launch(self) -> None:
-        for flight in self.flights.values():
-            for call_ in flight.launchable():
-                self.pool.submit(self._call, flight, call_)
+    def _has_room(self) -> bool:
+        """While all lanes are full there is nothing to ask, but for lanes that come."""
+        return self.app.clock.monotonic() >= self.next_look or any(
+            flight.wants_more for flight in self.flights.values()
+        )
+
+    def _launch(self, flight: Flight) -> None:
+        for call_ in flight.launchable():
+            self.pool.submit(self._call, flight, call_)
 
     def _call(self, flight: Flight, call_: Call) -> None:
-        """On a thread."""
+        """On a thread, which also puts the next call on its way: that waits for no transaction."""
         with flight.measured(call_):
             finished = call(self.app, call_)
+        flight.landed()
+        if not self.stop.is_set():
+            self._launch(flight)
         self.replies.put(finished)
 
     def _give_up_waiting(self) -> None:
@@ -214,20 +241,36 @@ class Loop:
             for call_ in flight.take_waiting():
                 self.replies.put(not_begun(call_, "The scheduler was ending", self.app.now()))
 
-    def _record_replies(self, wait: float) -> None:
-        finished = list(self._waiting_replies(wait))
-        for done in finished:
-            self.flights[done.call.lane.name].landed()
-        while finished:
+    def _collect(self, wait: float) -> None:
+        """Wait for a reply, not beyond the moment at which those that came must be written."""
+        if self.finished:
+            wait = min(wait, max(0.0, self.record_at - self.app.clock.monotonic()))
+        for done in self._waiting_replies(wait):
+            if not self.finished:
+                self.record_at = self.app.clock.monotonic() + WRITTEN_WITHIN_SECONDS
+            self.finished.append(done)
+
+    def _record_when_due(self) -> None:
+        """In blocks: one commit for many calls."""
+        rows = sum(len(done.results) for done in self.finished)
+        is_due = self.app.clock.monotonic() >= self.record_at or len(self.finished) == self.unrecorded.total()
+        if self.finished and (is_due or rows >= ROWS_AT_ONCE or self.stop.is_set()):
+            self._record()
+
+    def _record(self) -> None:
+        while True:
             try:
-                record(self.app, finished)
+                record(self.app, self.finished)
                 break
             except AWAY:
                 # Kept in memory and tried again; if this process dies meanwhile the rows become unknown.
-                logger.warning("the database does not answer; %d replies wait", len(finished), exc_info=True)
+                logger.warning(
+                    "the database does not answer; %d replies wait", len(self.finished), exc_info=True
+                )
                 self.app.clock.sleep(DATABASE_RETRY_SECONDS)
-        for done in finished:
+        for done in self.finished:
             self._forget(done)
+        self.finished = []
 
     def _forget(self, done: Finished) -> None:
         attempt = done.call.attempt
@@ -270,5 +313,5 @@ class Loop:
             return
         if self.watch.look(self.app):
             self.turn.last_message_id.clear()
-        beat(self.app, self.turn.worker, self.unrecorded)
+        beat(self.app, self.turn, self.unrecorded)
         self.next_beat = now + BEAT_SECONDS
