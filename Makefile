@@ -39,8 +39,7 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP) ## Ratios against what rate and raw ceilings allow; ends 1 when a target is missed
-	$(BIN)/python -m bench.whole_loop
-	$(BIN)/python -m bench.whole_loop --database postgresql
+	$(BIN)/python -m bench
 
 lock: $(STAMP) ## Pin the requirements again, from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra local --extra dev pyproject.toml -o requirements-dev.txt
