@@ -30,8 +30,14 @@ class Help(NamedTuple):
 THE_SETUP = Help("operations/tenants", "Setup", SETUP)
 THE_TENANT = Help("operations/tenants", "Tenant")
 THE_SENDERS = Help("sending/senders", "Senders")
+THE_CAMPAIGNS = Help("sending/campaigns", "Campaigns")
 # An alert's kind -> what helps.
-OF_ALERTS = {"domain broken": THE_SENDERS, "drift": THE_SETUP, "paused by AWS": THE_SETUP}
+OF_ALERTS = {
+    "domain broken": THE_SENDERS,
+    "drift": THE_SETUP,
+    "paused by AWS": THE_SETUP,
+    "unknown messages": THE_CAMPAIGNS,
+}
 # A sentence of what_needs_a_hand -> what helps, by the first words found in it.
 OF_SENTENCES = (
     ("Sending is paused", THE_TENANT),
@@ -40,7 +46,7 @@ OF_SENTENCES = (
     ("could not be made", THE_SETUP),
     ("verified", THE_SENDERS),
     ("no sender", Help("sending/senders", "Add a sender", action=Action.MANAGE_SENDERS)),
-    ("Campaign", Help("sending/campaigns", "Campaigns")),
+    ("Campaign", THE_CAMPAIGNS),
     ("SES", THE_TENANT),
 )
 
