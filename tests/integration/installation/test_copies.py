@@ -147,9 +147,6 @@ def test_in_a_copy_what_would_go_on_by_itself_later_counts_too(app: App, clock: 
     assert "older copy" in told(app)
 
 
-# Long sleeps and clocks
-
-
 def test_after_eleven_minutes_without_a_scheduler_a_person_is_asked(app: App, clock: Clock) -> None:
     waiting(app)
     beats(app, watch(app), clock)
@@ -219,9 +216,6 @@ def test_two_hosts_whose_clocks_differ_are_told_apart_from_a_long_sleep(
     beats(app, first, clock)
     beats(other, second, fast)
     assert "Clocks differ: mail-2 has" in told(app)
-
-
-# Holds
 
 
 def test_a_second_sign_adds_what_the_first_did_not_say(app: App, clock: Clock) -> None:
