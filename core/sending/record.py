@@ -16,7 +16,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import alerts, lanes, limits
+from core.access import SYSTEM
 from core.app import App
+from core.campaigns.moves import never_sent
 from core.db.models import Account, Campaign, Message, Tenant
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
 from core.providers.base import EntryResult, Outcome
@@ -130,7 +132,7 @@ def _follow_the_end(session: Session, call: Call, status: str) -> None:
         session.execute(
             update(Message)
             .where(*came_back)
-            .values(status=MessageStatus.CANCELLED, reason="The campaign was cancelled.")
+            .values(never_sent(MessageStatus.CANCELLED, "The campaign was cancelled.", SYSTEM.username))
         )
     elif session.scalar(select(Message.id).where(*came_back).limit(1)):
         session.execute(
