@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,6 +55,7 @@ class Engine:
         self.app = replace(app, clock=self.clock)
         self.turns = [Turn(worker=f"worker {number}") for number in range(workers)]
         self.begun: list[Begun] = []
+        self.longest_ahead = 0.0  # seconds from a claim to the last of its calls
 
     def claims(self, turn: Turn | None = None) -> list[Claimed]:
         """One worker's look at every lane."""
@@ -67,11 +68,16 @@ class Engine:
 
     def look(self, *outcomes: Outcome) -> list[Begun]:
         """Every worker claims once for each lane; `outcomes`: of each call's recipients, in turn."""
-        calls = [each for turn in self.turns for claimed in self.claims(turn) for each in claimed.calls]
+        return self.take([claimed for turn in self.turns for claimed in self.claims(turn)], *outcomes)
+
+    def take(self, claimed: Iterable[Claimed], *outcomes: Outcome) -> list[Begun]:
+        """The calls are made, and their answers written."""
+        calls = [each for one in claimed for each in one.calls]
         begun = [self._begun(each) for each in calls]
-        answered = [self.answered(each, *outcomes) for each in calls]
-        if answered:
-            record(self.app, answered)
+        if calls:
+            record(self.app, [self.answered(each, *outcomes) for each in calls])
+            ahead = max(each.begin_at for each in calls) - self.clock.monotonic()
+            self.longest_ahead = max(self.longest_ahead, ahead)
         self.begun += begun
         return begun
 
