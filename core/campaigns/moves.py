@@ -58,7 +58,8 @@ def start(
                 "Its mail would go another way now than it did a moment ago. "
                 f"{route.warning or f'It goes from {route.from_address}.'} Look again."
             )
-        move(session, actor, campaign, CampaignStatus.SENDING, "start campaign", app.now())
+        told = route.warning or None
+        move(session, actor, campaign, CampaignStatus.SENDING, "start campaign", app.now(), reason=told)
         campaign.started_at, campaign.provider = app.now(), route.provider
     return status(app, actor, tenant_id, campaign_id)
 
@@ -81,9 +82,9 @@ def resume(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign
         campaign = _owned(session, actor, tenant_id, campaign_id)
         if campaign.status not in (CampaignStatus.PAUSED, CampaignStatus.BLOCKED, CampaignStatus.HOLDING):
             raise Conflict(_not_possible(campaign, "resumed"))
-        route_of(app, session, campaign)
+        told = route_of(app, session, campaign).warning or None
         refuse_too_late(session, campaign, app.now())
-        move(session, actor, campaign, CampaignStatus.SENDING, "resume campaign", app.now())
+        move(session, actor, campaign, CampaignStatus.SENDING, "resume campaign", app.now(), reason=told)
     return status(app, actor, tenant_id, campaign_id)
 
 
