@@ -35,6 +35,11 @@ class Filling:
     warm_up: int = 0
 
 
+def slug(number: int) -> str:
+    """Of the tenants, counted from 1: SES's TenantName."""
+    return f"shop{number}"
+
+
 @contextmanager
 def prepared(place: Place, name: str, filling: Filling) -> Iterator[str]:
     """The address of the filled database; runs send from copies of it."""
@@ -87,12 +92,12 @@ def _account(session: Session, rate: float, now: datetime) -> Account:
 
 
 def _tenant(session: Session, account: Account, number: int, now: datetime) -> Sender:
-    slug = f"shop{number}"
+    name = slug(number)
     tenant = Tenant(
         account_id=account.id,
-        slug=slug,
+        slug=name,
         name=f"Shop {number}",
-        configuration_set=f"postyard-{slug}",
+        configuration_set=f"postyard-{name}",
         provisioned_at=now,
         created_at=now,
     )
@@ -100,7 +105,7 @@ def _tenant(session: Session, account: Account, number: int, now: datetime) -> S
     session.flush()
     identity = Identity(
         tenant_id=tenant.id,
-        name=f"{slug}.acme-mail.io",
+        name=f"{name}.acme-mail.io",
         verification_status=VerificationStatus.SUCCESS,
         verified_for_sending=True,
         dkim_status=VerificationStatus.SUCCESS,

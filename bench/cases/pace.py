@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -144,19 +144,21 @@ def _finish_of_small(setting: Setting) -> float:
     with setting.place.copied("fairness") as url:
         run = Run("pipeline", url, stub, processes=setting.workers, deadline_seconds=180)
         seen = measured(setting.endpoint, run, enough=lambda: _small_are_through(setting.endpoint)).stub
-    finished = sorted(
-        share["last_at"] - seen["first_at"]
-        for share in seen["tenants"].values()
-        if share["accepted"] == SMALL
-    )
+    finished = small_finishes(seen["tenants"])
     if len(finished) != SMALL_TENANTS:
         return math.inf
-    return percentile(finished, 0.95)
+    return percentile(finished, 0.95) - float(seen["first_at"])
 
 
 def _small_are_through(stub: Endpoint) -> bool:
-    accepted = [share["accepted"] for share in stub.stats()["tenants"].values()]
-    return accepted.count(SMALL) == SMALL_TENANTS
+    return len(small_finishes(stub.stats()["tenants"])) == SMALL_TENANTS
+
+
+def small_finishes(shares: Mapping[str, Any]) -> list[float]:
+    """When each small tenant got its last mail accepted, of those that are through. The large one, which is
+    the first, passes the same number on its way."""
+    small = (share for name, share in shares.items() if name != fill.slug(1))
+    return sorted(share["last_at"] for share in small if share["accepted"] == SMALL)
 
 
 def percentile(ascending: list[float], share: float) -> float:

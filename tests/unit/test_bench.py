@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bench import endpoint
-from bench.cases.pace import call_size, percentile
+from bench.cases.pace import call_size, percentile, small_finishes
 from bench.endpoint import Endpoint
 from bench.stub import Options, worst_second
 from bench.table import Row
@@ -64,6 +64,12 @@ def test_a_call_is_a_tenth_of_a_second_and_at_most_what_ses_takes() -> None:
 
 def test_the_ninety_fifth_percentile_of_nine_is_the_last() -> None:
     assert percentile([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], 0.95) == 9.0
+
+
+def test_the_large_tenant_is_not_taken_for_a_small_one_when_it_has_as_many() -> None:
+    through, halfway = {"accepted": 200, "last_at": 9.5}, {"accepted": 100, "last_at": 4.0}
+
+    assert small_finishes({"shop1": through, "shop2": through, "shop3": halfway}) == [9.5]
 
 
 @pytest.fixture(scope="module")
