@@ -50,8 +50,8 @@ class Begun:
 class Engine:
     """`begun`: every call so far, of all its workers. Answers come at the moment at which a call begins."""
 
-    def __init__(self, app: App, *, workers: int = 1) -> None:
-        self.clock = HandClock(app.now())
+    def __init__(self, app: App, *, workers: int = 1, at: datetime | None = None) -> None:
+        self.clock = HandClock(at or app.now())
         self.app = replace(app, clock=self.clock)
         self.turns = [Turn(worker=f"worker {number}") for number in range(workers)]
         self.begun: list[Begun] = []
