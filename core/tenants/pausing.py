@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from core import accounts, audit
@@ -105,7 +105,7 @@ def _tell_ses(app: App, tenant_id: int) -> Tenant:
         region = accounts.get_account(session, tenant.account_id).region
     if tenant.ses_tenant_arn is None:
         return tenant
-    told = tenant.sending_status
+    told, unchanged = tenant.sending_status, Tenant.version == tenant.version
     try:
         app.providers.email(region).set_tenant_sending(
             tenant.ses_tenant_arn, enabled=told != SendingStatus.DISABLED
@@ -115,11 +115,15 @@ def _tell_ses(app: App, tenant_id: int) -> Tenant:
         if e.code != "NotFoundException":  # nobody sends as a tenant that is not there; repair tells it
             return tenant
     with app.db.begin() as session:
-        # Paused or resumed while we were talking: SES may have heard the two in either order.
+        # Paused or resumed while we were talking: SES may have heard the two in either order. The new version
+        # tells whoever told it the other, and believes that this was the last word.
         session.execute(
             update(Tenant)
             .where(Tenant.id == tenant_id)
-            .values(ses_status_synced=Tenant.sending_status == told)
+            .values(
+                ses_status_synced=unchanged,
+                version=case((unchanged, Tenant.version), else_=Tenant.version + 1),
+            )
         )
         return get_tenant(session, tenant_id)
 
