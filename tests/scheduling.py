@@ -9,7 +9,7 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-IN_ORDER = {"tests/browser/test_sender_steps.py"}
+IN_ORDER = {"tests/browser/test_sender_steps.py", "tests/browser/test_sending_steps.py"}
 
 
 class Scheduling(LoadScopeScheduling):
