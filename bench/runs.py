@@ -26,7 +26,7 @@ from core.app import App, build_app
 from core.db.models import Message
 from core.db.states import MessageStatus
 from core.providers import ses_mail
-from core.providers.ses import _sending_config as sending_config
+from core.providers.ses import sending_config
 
 Work = Callable[[threading.Event], int]
 Shape = Callable[[App, dict[str, Any]], Work]

@@ -67,7 +67,7 @@ class SesProvider:
             self._session = boto3.Session(region_name=region)
             self._control = self._control_client("sesv2")
             self._sending = self._session.client(
-                "sesv2", config=_sending_config(connections, read_timeout_seconds)
+                "sesv2", config=sending_config(connections, read_timeout_seconds)
             )
 
     def get_account(self) -> AccountState:
@@ -362,7 +362,7 @@ def _control_config() -> Config:
     return Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=3, read_timeout=10)
 
 
-def _sending_config(connections: int, read_timeout_seconds: float) -> Config:
+def sending_config(connections: int, read_timeout_seconds: float) -> Config:
     # SES has no idempotency token, so no call is repeated below us: a time-out repeated is a second mail.
     # Validating 50 entries costs more than sending them; the contract tests do it instead.
     return Config(

@@ -29,6 +29,7 @@ class Flight:
         self._waiting: deque[Call] = deque()
         self._waiting_recipients = 0
         self._on_the_way = 0
+        self._not_before = 0.0  # monotonic seconds
         self._ahead = limits.LARGEST_CLAIM
         self._lock = threading.Lock()
         self._seconds: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # elapsed, computed
@@ -40,7 +41,9 @@ class Flight:
 
     @property
     def wants_more(self) -> bool:
-        return self.room * 2 >= self._ahead
+        """In blocks: each claim costs a transaction."""
+        is_fast = self._ahead >= limits.MOST_WAITING
+        return self.room >= (limits.LARGEST_CLAIM if is_fast else self._ahead / limits.CLAIMS_AHEAD)
 
     def add(self, claimed: Claimed) -> None:
         if not claimed.calls:
@@ -69,11 +72,17 @@ class Flight:
         with self._lock:
             self._on_the_way -= 1
 
+    def moment(self, call: Call, now: float) -> float:
+        """When it may begin: at its own moment, and not closer to the one before, however late that began."""
+        with self._lock:
+            begins = max(now, call.begin_at, self._not_before)
+            self._not_before = begins + call.part_seconds * limits.CLOSEST
+        return begins
+
     @contextmanager
-    def measured(self, call: Call) -> Iterator[None]:
-        """Around one call on its thread, its wait for its moment left out."""
-        begun = max(time.monotonic(), call.begin_at)
-        computed = time.thread_time()
+    def measured(self) -> Iterator[None]:
+        """Around one call on its thread."""
+        begun, computed = time.monotonic(), time.thread_time()
         yield
         elapsed = time.monotonic() - begun
         with self._lock:

@@ -229,7 +229,10 @@ class Loop:
 
     def _call(self, flight: Flight, call_: Call) -> None:
         """On a thread, which also puts the next call on its way: that waits for no transaction."""
-        with flight.measured(call_):
+        now = self.app.clock.monotonic()
+        if (wait := flight.moment(call_, now) - now) > 0:
+            self.app.clock.sleep(wait)
+        with flight.measured():
             finished = call(self.app, call_)
         flight.landed()
         if not self.stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,7 @@ def a_lane(**values: object) -> Lane:
         "granted": 0,
         "granted_when_checked": 0,
         "throttled_share": 0.0,
+        "given_back": 0.0,
         "slowed_to": 1.0,
     }
     return Lane(name="account 1", **{**known, **values})
@@ -103,13 +105,30 @@ def test_a_provider_that_counts_requests_gets_no_more_of_them_however_small() ->
     assert 2 * 10 - 1 <= len(begun) <= 2 * 10 + 1
 
 
-def test_what_was_not_accepted_is_given_back_at_once() -> None:
+def test_what_was_not_accepted_is_given_back_and_used_a_little_faster_than_the_rate() -> None:
     lane, speed = a_lane(), ses_speed(200)
     claimed(lane, speed, NOON)
-    before = lane.next_at
-    assert before is not None
     limits.give_back(lane, speed, NOON, not_accepted=10, throttled=0)
-    assert (lane.next_at, lane.granted) == (before - timedelta(seconds=10 / 200), 30)
+    assert (lane.given_back, lane.granted) == (10, 30)
+    [first, second] = claimed(lane, speed, NOON + timedelta(seconds=0.2))
+    assert second[0] - first[0] == timedelta(seconds=0.098)
+    assert lane.given_back == pytest.approx(10 - 2 * 0.4)
+
+
+@pytest.mark.parametrize("rate", [14, 200, 2000])
+def test_with_three_in_a_hundred_throttled_the_rate_is_used_and_never_passed(rate: int) -> None:
+    chance = random.Random(rate)
+    lane, speed, now = a_lane(), ses_speed(rate), NOON
+    accepted: list[tuple[datetime, int]] = []
+    while now < NOON + 60 * SECOND:
+        for at, size in claimed(lane, speed, now):
+            throttled = sum(chance.random() < 0.03 for _ in range(size))
+            accepted.append((at, size - throttled))
+            limits.give_back(lane, speed, now, not_accepted=throttled, throttled=throttled)
+        now += timedelta(seconds=0.04)
+    within = sum(n for at, n in accepted if at < NOON + 60 * SECOND)
+    assert 0.98 * 60 * rate - speed.call_size <= within <= 60 * rate + speed.call_size
+    assert most_in_a_second(accepted) <= rate + speed.call_size
 
 
 def test_a_few_throttled_recipients_slow_nothing() -> None:

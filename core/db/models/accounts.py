@@ -47,6 +47,7 @@ class Lane(Base):
     next_at: Mapped[datetime | None]  # before it no further call begins
     granted: Mapped[int] = mapped_column(BigInteger, default=0)  # recipients, less those given back, ever
     granted_when_checked: Mapped[int] = mapped_column(BigInteger, default=0)  # what SES's own count contains
+    given_back: Mapped[float] = mapped_column(default=0.0)  # recipients whose part of the rate was not used
     throttled_share: Mapped[float] = mapped_column(default=0.0)  # of the recipients lately tried
     slowed_to: Mapped[float] = mapped_column(default=1.0)  # share of the rate, at slowed_at
     slowed_at: Mapped[datetime | None]

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("next_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("granted", sa.BigInteger(), nullable=False),
         sa.Column("granted_when_checked", sa.BigInteger(), nullable=False),
+        sa.Column("given_back", sa.Double(), nullable=False),
         sa.Column("throttled_share", sa.Double(), nullable=False),
         sa.Column("slowed_to", sa.Double(), nullable=False),
         sa.Column("slowed_at", models.UtcDateTime(timezone=True), nullable=True),
