@@ -221,6 +221,7 @@ def test_v3_5_ses_sees_it_with_tenant_configuration_set_and_tags(
     }
 
 
+@SQLITE
 def test_v3_6_a_sender_that_does_not_match_goes_through_resend_with_a_warning(
     app: App, simulator: Simulator, cast: Cast, verified: Sender
 ) -> None:
@@ -246,6 +247,7 @@ def test_v3_6_a_sender_that_does_not_match_goes_through_resend_with_a_warning(
         assert (mail["from"], mail["reply_to"]) == (f"Acme Retail <{OURS}>", SHOP)
 
 
+@SQLITE
 def test_v3_7_fifty_through_ses_keep_the_rate(
     app: App, simulator: Simulator, cast: Cast, verified: Sender
 ) -> None:
