@@ -130,7 +130,7 @@ def make_tenants(app: App, *slugs: str) -> None:
 
 
 def open_page(at: AppTest, path: str) -> AppTest:
-    """Go to a page of the menu; ValueError when the role's menu has no such page."""
+    """Go to a page, whether or not the role's menu shows it."""
     at.switch_page(path)
     return at.run()
 
