@@ -3,8 +3,9 @@
 streamlit-authenticator draws the log-in form and runs its flow; whether the password is right, and whether
 it may be looked at, is decided by core.users.check_password (`_DatabaseCredentials`): the library alone
 keeps its count of failures in memory, answers at once for unknown users and does not count passwords over
-72 bytes. Its cookie is never set (cookie_expiry_days=0) and never accepted (a key of random bytes, thrown
-away), its mail and second factor are not used.
+72 bytes. Its cookie is never set, never accepted and its component never drawn (`_Cookieless`): what that
+reports by itself starts the page anew, and a click that is being worked on then is lost. Its mail and second
+factor are not used.
 
 Imported on a stranger's run only: the library declares a component when it is imported, and before Streamlit
 runs (console.py) that leads nowhere.
@@ -19,6 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import streamlit as st
 import streamlit_authenticator as stauth
+from streamlit_authenticator.controllers import AuthenticationController
 from streamlit_authenticator.models import AuthenticationModel
 
 from core import users
@@ -99,20 +101,35 @@ class _DatabaseCredentials(AuthenticationModel):  # type: ignore[misc]
         return True
 
 
+class _NoCookie:
+    """In place of the library's CookieController."""
+
+    def get_cookie(self) -> None:
+        return None
+
+    def set_cookie(self) -> None:
+        return None
+
+
+class _Cookieless(stauth.Authenticate):  # type: ignore[misc]
+    """The library's form. Its own constructor would draw the component of its cookie."""
+
+    def __init__(self, model: _DatabaseCredentials) -> None:
+        self.path = None
+        self.secret_key = model.secret_key
+        self.attrs = {"login_sleep_time": 0}
+        self.cookie_controller = _NoCookie()
+        self.authentication_controller = AuthenticationController(
+            {"usernames": {}}, auto_hash=False, secret_key=model.secret_key
+        )
+        self.authentication_controller.authentication_model = model
+
+
 def _log_in_form(app: App) -> None:
     st.session_state["authentication_status"] = None  # the library's; ours is the session alone
-    authenticator: Any = stauth.Authenticate(
-        {"usernames": {}},
-        cookie_name="postyard_unused",
-        cookie_key=secrets.token_hex(32),
-        cookie_expiry_days=0,
-        auto_hash=False,
-        login_sleep_time=0,
-    )
     model = _DatabaseCredentials(app)
-    authenticator.authentication_controller.authentication_model = model
     fields = {"Form name": "Sign in", "Username": "Username", "Password": "Password", "Login": "Sign in"}
-    authenticator.login("main", fields=fields, key="sign_in")
+    _Cookieless(model).login("main", fields=fields, key="sign_in")
     if model.user is not None:
         _enter(app, model.user)
     elif st.session_state["authentication_status"] is False:
