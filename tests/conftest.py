@@ -21,6 +21,7 @@ from core.db import migrate
 from core.db.engine import Database
 from core.db.models import Sender, Tenant
 from core.settings import Settings
+from core.users import passwords
 from tests.databases import PostgresServer, copy_sqlite
 from tests.simulators import Simulator, start_simulator
 
@@ -32,6 +33,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.scheduling import make_scheduler  # only where pytest-xdist runs the tests
 
     return make_scheduler(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """The lowest cost bcrypt knows: hundreds of tests make users. tests/integration/users has the real one
+    back where the cost itself is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "COST", 4)
+        yield
 
 
 @pytest.fixture(scope="session")

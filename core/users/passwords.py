@@ -14,8 +14,8 @@ MIN_CHARACTERS = 12
 MAX_BYTES = 72  # bcrypt ignores or refuses what is longer
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no 0/O, 1/l/I: it is read aloud
 
-# A hash of random bytes nobody kept: what an unknown username is checked against.
-_NOBODY = "$2b$12$X1B0RGXIbH6.58cuyfxCOu32YvzD4BnR209nQbK.CWnL0uGffSAtK"
+# A hash of random bytes nobody kept, without its cost: what an unknown username is checked against.
+_NOBODY = "X1B0RGXIbH6.58cuyfxCOu32YvzD4BnR209nQbK.CWnL0uGffSAtK"
 
 
 def generate() -> str:
@@ -40,7 +40,6 @@ def matches(password: str, hashed: str | None) -> bool:
     """Takes as long when there is no hash (an unknown or disabled user) or the password is too long."""
     given = password.encode()
     checkable = hashed is not None and 0 < len(given) <= MAX_BYTES
-    same = bcrypt.checkpw(
-        given if checkable else b"-", (hashed if checkable and hashed else _NOBODY).encode()
-    )
+    nobody = f"$2b${COST:02}${_NOBODY}"
+    same = bcrypt.checkpw(given if checkable else b"-", (hashed if checkable and hashed else nobody).encode())
     return same and checkable

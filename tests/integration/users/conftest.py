@@ -13,9 +13,11 @@ from core.access import Actor, Role
 from core.app import App, build_app
 from core.db.models import Account, Tenant, User
 from core.settings import Settings
+from core.users import passwords
 
 PASSWORD = "correct horse battery"
 WRONG = "incorrect horse battery"
+REAL_COST = passwords.COST  # as it is before a test runs: tests/conftest.py lowers it
 
 
 @dataclass
@@ -33,6 +35,11 @@ class HandClock:
 
     def advance(self, **span: float) -> None:
         self.at += timedelta(**span)
+
+
+@pytest.fixture
+def real_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "COST", REAL_COST)
 
 
 @pytest.fixture

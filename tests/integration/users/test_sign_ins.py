@@ -17,8 +17,6 @@ from core.db.models import SignInFailure, SignInTicket, User, UserSession
 from core.errors import Conflict, NotFound
 from tests.integration.users.conftest import PASSWORD, WRONG, HandClock, audited, fail, signed_in
 
-pytestmark = pytest.mark.slow
-
 # lock-out
 
 
@@ -100,7 +98,11 @@ def test_old_failures_are_forgotten(app: App, dora: User, clock: HandClock) -> N
     assert users.check_password(app, "dora", PASSWORD, None) is not None
 
 
-def test_unknown_and_known_users_cost_the_same_and_get_the_same_answer(app: App, dora: User) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_unknown_and_known_users_cost_the_same_and_get_the_same_answer(
+    real_cost: None, app: App, dora: User
+) -> None:
     def seconds(username: str) -> float:
         began = time.thread_time()  # not the wall's: other tests run beside this one
         assert users.check_password(app, username, WRONG, None) is None

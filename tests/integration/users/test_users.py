@@ -9,7 +9,8 @@ from core.access import Actor, Role
 from core.app import App
 from core.db.models import User
 from core.errors import Conflict, InputError, NotFound, PermissionDenied
-from tests.integration.users.conftest import PASSWORD, WRONG, audited, fail, signed_in
+from core.users import passwords
+from tests.integration.users.conftest import PASSWORD, REAL_COST, WRONG, audited, fail, signed_in
 
 # creating
 
@@ -25,6 +26,11 @@ def test_a_created_user_gets_a_password_that_must_be_changed(app: App, root: Act
     assert found is not None
     assert found.id == user.id
     assert ("create user", "dora") in audited(app, root)
+
+
+def test_a_password_is_kept_as_a_hash_that_takes_long_to_guess(real_cost: None) -> None:
+    assert REAL_COST >= 12
+    assert passwords.accept(PASSWORD, "dora").startswith(f"$2b${REAL_COST}$")
 
 
 def test_only_administrators_create_users(app: App, alice: Actor) -> None:
