@@ -9,15 +9,16 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-IN_ORDER = {"tests/browser/test_sender_steps.py", "tests/browser/test_sending_steps.py"}
+# tests/browser/test_send*_steps.py must; for the rest one Chromium and one console are enough: three of each
+# only wait for one another.
+TOGETHER = ("tests/browser/", "tests/integration/test_console.py::")
 
 
 class Scheduling(LoadScopeScheduling):
-    """Test by test, but for the modules whose tests go on where the one before left off."""
+    """Test by test, but for those that share what is dear to start or go on where the one before left off."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return module if module in IN_ORDER else nodeid
+        return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 
 def make_scheduler(config: Any, log: Any) -> Scheduling:
