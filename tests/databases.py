@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +24,12 @@ ROOM = 2 * 1024**3  # a server takes a quarter of a gigabyte; a test run has sev
 def copy_sqlite(migrated: Path, target: Path) -> str:
     shutil.copyfile(migrated, target)
     return f"sqlite:///{target}"
+
+
+def empty_sqlite(migrated: Path, target: Path) -> None:
+    """As `copy_sqlite` made it, also while another process has it open."""
+    with closing(sqlite3.connect(migrated)) as source, closing(sqlite3.connect(target)) as emptied:
+        source.backup(emptied)
 
 
 def _short_and_quick() -> Path:

@@ -1,4 +1,5 @@
-"""A browser and a console for it: headless Chromium, a fresh server process, its own SQLite database.
+"""A browser and a console for it: headless Chromium, one server process, its SQLite database emptied for each
+test.
 
 def test_…(browser_console, page, somebody):
     somebody("dora", Role.OPERATOR)
@@ -19,9 +20,11 @@ from core import access, users
 from core.access import Role
 from core.app import App, build_app
 from core.db.models import User
+from core.installation import watch
 from core.settings import Settings
 from tests.consoles import Console, start_console
-from tests.databases import copy_sqlite
+from tests.databases import copy_sqlite, empty_sqlite
+from tests.simulators import Simulator
 
 PASSWORD = "correct horse battery"
 FLAGS = [
@@ -64,9 +67,40 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
+@pytest.fixture(scope="session")
+def shared_console(
+    simulator_process: Simulator, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Console]:
+    """For all tests of a process, with the simulator behind it."""
+    directory = tmp_path_factory.mktemp("console")
+    url = copy_sqlite(migrated_sqlite, directory / "postyard.db")
+    app = build_app(Settings.load(database_url=url, data_dir=directory, dns_servers=simulator_process.dns))
+    with start_console(app, directory) as console:
+        yield console
+    app.db.dispose()
+
+
+def emptied(console: Console, migrated: Path) -> Console:
+    """A new installation: nobody can sign in, and nothing is remembered of the database that was there."""
+    directory = console.app.settings.data_dir
+    empty_sqlite(migrated, directory / "postyard.db")
+    (directory / watch.FILE).unlink(missing_ok=True)
+    return console
+
+
+@pytest.fixture
+def browser_console(shared_console: Console, migrated_sqlite: Path) -> Console:
+    return emptied(shared_console, migrated_sqlite)
+
+
 @pytest.fixture
 def app(migrated_sqlite: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
-    """On SQLite; with the simulator behind it when the test asks for `simulator` too."""
+    """The console's when the test asks for `browser_console`, otherwise on a SQLite database of its own; with
+    the simulator behind it when the test asks for `simulator` too."""
+    if "browser_console" in request.fixturenames:
+        console: Console = request.getfixturevalue("browser_console")
+        yield console.app
+        return
     url = copy_sqlite(migrated_sqlite, tmp_path / "postyard.db")
     dns = {}
     if "simulator" in request.fixturenames:
@@ -74,13 +108,6 @@ def app(migrated_sqlite: Path, tmp_path: Path, request: pytest.FixtureRequest) -
     app = build_app(Settings.load(database_url=url, data_dir=tmp_path, **dns))
     yield app
     app.db.dispose()
-
-
-@pytest.fixture
-def browser_console(app: App, tmp_path: Path) -> Iterator[Console]:
-    """A server process nobody has visited yet."""
-    with start_console(app, tmp_path) as console:
-        yield console
 
 
 @pytest.fixture
@@ -112,3 +139,11 @@ def sign_in(page: Page, address: str, username: str, password: str = PASSWORD) -
     page.goto(address)
     fill_form(page, username, password)
     expect(page.get_by_test_id("stSidebarNav")).to_be_attached()
+
+
+def settle(page: Page) -> None:
+    """Wait until the page is drawn: its run has ended, its images are there or have failed."""
+    state = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+    expect(page.locator(state)).to_be_attached()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")

@@ -29,7 +29,7 @@ from core.db.models import (
     User,
 )
 from pages.sending._preview import sandboxed
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import settle, sign_in
 from tests.consoles import Console
 
 pytestmark = pytest.mark.browser
@@ -210,7 +210,7 @@ def test_hostile_text_is_inert_on_every_page(
             page.get_by_label("Recipient's address").fill(ADDRESS)
             page.get_by_role("button", name="Search").click()
             expect(page.get_by_text("What happened, in order").first).to_be_visible()
-        page.wait_for_timeout(700)
+        settle(page)
         main = page.get_by_test_id("stApp")
         assert main.locator("img[src*=evil], img[src=x], a[href^=javascript]").count() == 0, path
         assert main.locator("a", has_text="click").count() == 0, path

@@ -17,13 +17,11 @@ from sqlalchemy import update
 
 from core import access, onboarding, senders, tenants, users
 from core.access import Role
-from core.app import App, build_app
+from core.app import App
 from core.db.models import Identity, Sender
 from core.dns import Finding, Kind
-from core.settings import Settings
-from tests.browser.conftest import PASSWORD, sign_in
-from tests.consoles import Console, start_console
-from tests.databases import copy_sqlite
+from tests.browser.conftest import PASSWORD, emptied, sign_in
+from tests.consoles import Console
 from tests.simulators import Simulator
 
 pytestmark = pytest.mark.browser  # one process runs them, in order: tests/scheduling.py
@@ -79,15 +77,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def app(
-    simulator_process: Simulator, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[App]:
-    directory = tmp_path_factory.mktemp("steps")
-    url = copy_sqlite(migrated_sqlite, directory / "postyard.db")
+def app(simulator_process: Simulator, shared_console: Console, migrated_sqlite: Path) -> App:
     simulator_process.reset()
-    app = build_app(Settings.load(database_url=url, data_dir=directory, dns_servers=simulator_process.dns))
-    yield app
-    app.db.dispose()
+    return emptied(shared_console, migrated_sqlite).app
 
 
 @pytest.fixture(scope="module")
@@ -104,19 +96,14 @@ def tenant_id(app: App) -> int:
 
 @pytest.fixture(scope="module")
 def story(
-    app: App,
-    tenant_id: int,
-    simulator_process: Simulator,
-    browser: Browser,
-    tmp_path_factory: pytest.TempPathFactory,
+    app: App, tenant_id: int, simulator_process: Simulator, browser: Browser, shared_console: Console
 ) -> Iterator[Story]:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     context.set_default_timeout(20_000)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with start_console(app, tmp_path_factory.mktemp("console")) as console:
-        tab = context.new_page()
-        sign_in(tab, f"{console.url}/senders?tenant=acme", "dora")
-        yield Story(app, console, simulator_process, context, tab, tenant_id)
+    tab = context.new_page()
+    sign_in(tab, f"{shared_console.url}/senders?tenant=acme", "dora")
+    yield Story(app, shared_console, simulator_process, context, tab, tenant_id)
     context.close()
 
 

@@ -14,7 +14,7 @@ from core import users
 from core.access import SYSTEM, Role
 from core.app import App
 from core.db.models import Account, Tenant, User, UserSession
-from tests.browser.conftest import PASSWORD, fill_form, sign_in
+from tests.browser.conftest import PASSWORD, fill_form, settle, sign_in
 from tests.consoles import Console, start_console
 
 pytestmark = pytest.mark.browser
@@ -199,6 +199,6 @@ def test_nothing_is_asked_of_another_host(
     for path in PATHS:
         page.goto(f"{browser_console.url}/{path}")
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
-        page.wait_for_timeout(500)
+        settle(page)
     assert asked - {""} == {urlsplit(browser_console.url).netloc}
     assert [text for text in told if "Content Security Policy" in text] == []
