@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -206,15 +205,15 @@ def test_a_bulk_call_is_throttled_entry_by_entry(clients: Clients) -> None:
 
 def test_no_sliding_second_ever_holds_more_than_the_rate(clients: Clients) -> None:
     clients.simulator.scenario(account={"max_send_rate": 20})
-    ends = time.monotonic() + 2.2
-    while time.monotonic() < ends:
-        clients.bulk("a@example.com", "b@example.com", "c@example.com")
+    accepted = 0
+    while accepted <= 40:  # into the third second, however busy the machine is
+        results = clients.bulk("a@example.com", "b@example.com", "c@example.com")
+        accepted += [each["Status"] for each in results].count("SUCCESS")
     stamps = [
         float(each["time"][17:26]) + 60 * int(each["time"][14:16]) for each in clients.simulator.messages()
     ]
     worst = max(sum(1 for other in stamps if at <= other < at + 1) for at in stamps)
     assert worst == 20
-    assert len(stamps) >= 40
 
 
 def test_the_daily_quota_frees_after_24_hours(clients: Clients) -> None:
