@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ PAGES = [path for path in python_files("pages") if "_ui" not in path.parts and p
 PARTS = [path for path in python_files("pages") if path.name[0] == "_" and path.name != "__init__.py"]
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
