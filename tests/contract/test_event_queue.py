@@ -146,6 +146,7 @@ def test_what_ses_accepts_comes_back_as_events(queue: SqsQueue, ses: Any, simula
     assert queue.depth(plumbing.queue_url) == 0
 
 
+@pytest.mark.slow
 def test_where_nobody_listens_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)

@@ -163,6 +163,7 @@ def test_an_answer_that_does_not_fit_is_unknown_for_everybody(
     assert [result.outcome for result in results] == [Outcome.UNKNOWN] * 2
 
 
+@pytest.mark.slow
 def test_where_nobody_listens_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in (f"http://127.0.0.1:{free_port()}", "http://nowhere.invalid"):
         for name, value in Wire(url).environment().items():

@@ -245,6 +245,7 @@ def test_a_queues_depth_counts_what_is_still_on_its_way(clients: Clients) -> Non
     assert depth() == 0
 
 
+@pytest.mark.slow
 def test_a_bulk_campaigns_events_all_arrive_once(clients: Clients) -> None:
     clients.simulator.scenario(account={"max_send_rate": 10_000})
     addresses = [f"r{number}@example.com" for number in range(250)]

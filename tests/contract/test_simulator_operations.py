@@ -142,6 +142,7 @@ def steps(tenant_arn: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+@pytest.mark.slow
 def test_every_operation_answers_in_the_shape_of_the_model(ready: Clients) -> None:
     model, faults, called = Model(), [], set()
 

@@ -59,6 +59,7 @@ def assert_onboarded(clients: Clients) -> None:
     assert clients.simulator.call("GET", "/_sim/scenario")["control_calls_per_second"] == 50_000
 
 
+@pytest.mark.slow
 def test_a_killed_simulator_takes_up_where_it_was(data: Path) -> None:
     with running_simulator(data) as (simulator, process):
         clients = Clients.of(simulator)
@@ -87,6 +88,7 @@ def test_a_killed_simulator_takes_up_where_it_was(data: Path) -> None:
         assert {each["mail"]["destination"][0] for each in clients.records(2)} == {"after@example.com"}
 
 
+@pytest.mark.slow
 def test_a_stopped_simulator_keeps_its_queues_and_tells_nothing_twice(data: Path) -> None:
     with running_simulator(data) as (simulator, process):
         clients = Clients.of(simulator)
@@ -103,6 +105,7 @@ def test_a_stopped_simulator_keeps_its_queues_and_tells_nothing_twice(data: Path
         assert poison["Body"] == "poison"
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_a_sentence(data: Path) -> None:
     with running_simulator(data) as (simulator, _):
         port = simulator.url.rpartition(":")[2]

@@ -203,6 +203,7 @@ def test_a_bulk_call_is_throttled_entry_by_entry(clients: Clients) -> None:
     assert len(clients.simulator.messages()) == 5
 
 
+@pytest.mark.slow
 def test_no_sliding_second_ever_holds_more_than_the_rate(clients: Clients) -> None:
     clients.simulator.scenario(account={"max_send_rate": 20})
     accepted = 0

@@ -227,6 +227,7 @@ class Leaping:
         return self._looked * 15.0
 
 
+@pytest.mark.slow
 @SQLITE
 def test_what_ses_needed_is_taken_from_the_time_for_dns(
     app: App, simulator: Simulator, sender: Sender

@@ -41,6 +41,7 @@ def test_a_tenant_is_shown_with_what_it_has_in_aws(call: Call, run: Run, acme: s
     assert "no tenant 'nobody'" in refused(run("tenants", "show", "nobody"))
 
 
+@pytest.mark.slow
 def test_drift_is_found_shown_and_repaired(app: App, call: Call, run: Run, acme: str) -> None:
     assert "has all that tenant acme needs" in run("tenants", "drift", acme).stdout
     lose_destination(app)
@@ -71,6 +72,7 @@ def test_who_resumes_what_aws_holds_is_told_so(
     assert "Amazon SES itself holds Acme Retail's mail: Blocklisted." in said
 
 
+@pytest.mark.slow
 def test_production_access_is_asked_for_and_followed(
     simulator: Simulator, call: Call, run: Run, acme: str, tmp_path: Path
 ) -> None:

@@ -157,6 +157,7 @@ def test_a_server_that_errs_leaves_all_unknown_in_time(
     assert not any("127.0.0.1" in finding.advice for finding in findings)  # what strangers see, too
 
 
+@pytest.mark.slow
 def test_all_records_of_a_domain_with_a_silent_server_take_less_than_10_seconds(simulator: Simulator) -> None:
     publish(simulator, published())
     simulator.call("POST", "/_sim/dns_faults", [{"kind": "silent"}])

@@ -315,6 +315,7 @@ def test_what_ses_refuses_to_tell_is_unknown_and_what_it_tells_is_not(world: Wor
     assert world.check() == {}
 
 
+@pytest.mark.slow
 def test_while_ses_does_not_answer_everything_of_it_is_unknown_and_an_alert_stays(world: World) -> None:
     no_destination(world)
     assert world.check() == {"event destination": "missing"}

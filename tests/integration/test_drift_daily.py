@@ -169,6 +169,7 @@ def test_a_run_takes_few_tenants_and_the_longest_unseen_first(app: App, cast: Ca
     assert drift.check_due(tomorrow) == "Compared 1 of 1 tenants with what AWS has."
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_while_aws_does_not_answer_the_job_ends_early_and_comes_again_in_an_hour(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
@@ -187,6 +188,7 @@ def test_while_aws_does_not_answer_the_job_ends_early_and_comes_again_in_an_hour
     assert drift.differences(app, cast.bob, cast.acme.id) == []
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_one_tenant_that_aws_does_not_answer_for_keeps_no_other_waiting(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
@@ -249,6 +251,7 @@ def test_a_half_made_tenant_shows_what_is_missing_and_is_completed_by_repair(
     assert tenants.get_by_slug(app, alice, "acme").provisioned_at is not None
 
 
+@pytest.mark.slow
 def test_a_tenant_of_the_first_release_gets_what_has_come_since_by_repair(
     app: App, cast: Cast, alice: Actor
 ) -> None:

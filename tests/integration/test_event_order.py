@@ -55,6 +55,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     app.db.dispose()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,

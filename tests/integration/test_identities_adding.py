@@ -56,6 +56,7 @@ def test_what_ses_refuses_for_good_is_kept_by_nobody(
     assert identities.add(app, cast.charlie, cast.globex.id, "acme-mail.io").dkim_tokens
 
 
+@pytest.mark.slow
 @SQLITE
 def test_where_ses_has_it_or_only_fails_for_now_the_name_stays_reserved(
     app: App, simulator: Simulator, cast: Cast
@@ -70,6 +71,7 @@ def test_where_ses_has_it_or_only_fails_for_now_the_name_stays_reserved(
         assert live_names(app) == ["acme-mail.io"]
 
 
+@pytest.mark.slow
 @SQLITE
 def test_a_name_that_came_to_nothing_worries_nobody_and_keeps_nobody_out(
     app: App, simulator: Simulator, cast: Cast, alice: Actor

@@ -100,6 +100,7 @@ def test_no_two_threads_get_turns_closer_than_the_gap(db: Database) -> None:
     assert turns == pytest.approx([number * GAP / 10 for number in range(24)], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_no_two_processes_get_turns_closer_than_the_gap(database_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         first, second = pool.map(turns_of_a_process, [database_url] * 2, chunksize=1)
@@ -255,6 +256,7 @@ def test_the_products_own_app_is_paced_and_its_mail_is_not(
     app.db.dispose()
 
 
+@pytest.mark.slow
 @SQLITE_ONLY
 def test_two_processes_of_an_installation_never_pass_sess_limit(
     database_url: str, simulator: Simulator

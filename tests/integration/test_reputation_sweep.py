@@ -285,6 +285,7 @@ def test_a_notice_that_comes_while_ses_is_asked_is_not_forgotten(
     assert look(app, cast.acme).reputation_due
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_while_ses_does_not_answer_tenants_stay_due_and_a_lost_one_waits_a_day(
     app: App, simulator: Simulator, cast: Cast

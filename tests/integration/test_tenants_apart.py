@@ -15,6 +15,7 @@ from tests.simulators import Simulator
 SOMEBODY = "Somebody@example.com"
 
 
+@pytest.mark.slow
 def test_one_tenants_bounces_do_not_keep_anothers_mail_back(
     app: App, simulator: Simulator, cast: Cast
 ) -> None:
@@ -33,6 +34,7 @@ def test_one_tenants_bounces_do_not_keep_anothers_mail_back(
     assert counts(app, cast.globex.id, ours) == {"delivered": 1}
 
 
+@pytest.mark.slow
 def test_a_released_address_is_written_to_again_by_ses_as_well(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
 ) -> None:

@@ -177,6 +177,7 @@ def test_names_stay_as_they_were_when_the_prefix_is_another_one_later(
     assert_complete_in_aws(app, after)
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_repair_while_aws_does_not_answer_says_so_and_calls_nothing_missing(
     app: App, simulator: Simulator, cast: Cast, alice: Actor

@@ -136,6 +136,7 @@ def pending_identities(app: App, tenant: Tenant, count: int) -> list[Identity]:
     return rows
 
 
+@pytest.mark.slow
 @SQLITE
 def test_200_pending_identities_are_checked_without_passing_one_control_call_a_second(
     app: App, simulator: Simulator, cast: Cast

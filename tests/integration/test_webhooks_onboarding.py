@@ -202,6 +202,7 @@ def test_a_refusal_that_is_not_about_waiting_names_nobody(
     assert "Secret" not in answer.text
 
 
+@pytest.mark.slow
 def test_slow_checks_leave_room_for_everybody_else(
     app: App, ask: Ask, cast: Cast, simulator: Simulator
 ) -> None:

@@ -274,6 +274,7 @@ class Shape(HTMLParser):
         self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
 
 
+@pytest.mark.slow
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_what_ses_makes_is_what_we_show_and_hostile_values_are_inert(a: str, b: str, link: str) -> None:
     values = PAGE.values("v@example.com", {"a": a, "b": b, "link": link})

@@ -270,6 +270,7 @@ def test_a_cname_out_of_the_zone_is_followed_by_the_resolver() -> None:
     assert (answer.values, answer.alias) == (("theirs",), "shop.globex-post.net")
 
 
+@pytest.mark.slow
 def test_where_only_the_resolver_may_be_asked_its_word_does() -> None:
     with looking(silent, {(DOMAIN, "TXT"): ['"by the resolver"']}, seconds=4.0) as look:
         assert look.ask(DOMAIN, "TXT").values == ("by the resolver",)

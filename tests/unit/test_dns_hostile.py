@@ -67,6 +67,7 @@ def test_a_check_ends_in_time_and_is_small_whatever_is_answered(rows: bytes) -> 
     assert stored(findings) < 30_000
 
 
+@pytest.mark.slow
 def test_ten_checks_at_once_end_in_time() -> None:
     with tcp_server(numbered(200, 60)) as address, ThreadPoolExecutor(10) as pool:
         began = time.monotonic()

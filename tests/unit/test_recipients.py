@@ -282,6 +282,7 @@ def test_rejected_rows_are_exported_so_that_no_cell_is_a_formula() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_long_list_is_read_in_flat_memory() -> None:
     content = b"email,name\n" + b"".join(b"p%d@example.com,Jo\n" % number for number in range(200_000))
     layout = recipients.inspect(content, "many.csv")
@@ -344,6 +345,7 @@ def test_a_safe_cell_is_no_formula_and_is_restored(value: str) -> None:
     assert restored_cell(safe) == value
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.one_of(

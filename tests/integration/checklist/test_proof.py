@@ -21,6 +21,7 @@ from tests.integration.checklist.conftest import change, clock_of, items, resour
 from tests.simulators import Simulator
 
 
+@pytest.mark.slow
 def test_a_message_that_comes_back_proves_the_pipeline_and_counts_nowhere(
     app: App, simulator: Simulator, cast: Cast
 ) -> None:
