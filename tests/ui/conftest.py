@@ -7,6 +7,7 @@ at = open_page(at, "pages/sending/senders.py")
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import access, users
 from core.access import Role
-from core.app import App, build_app
+from core.app import App, AwsProviders, build_app
 from core.db.models import Account, Tenant, User
 from core.settings import Settings
 from pages._ui import runtime
@@ -65,9 +66,11 @@ def bare_app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ap
 
 
 @pytest.fixture
-def app(bare_app: App, simulator: object) -> App:
-    """The same with the simulator behind it: for pages whose buttons reach SES."""
-    return bare_app
+def app(bare_app: App, simulator: object, aws: AwsProviders, monkeypatch: pytest.MonkeyPatch) -> App:
+    """The same with the simulator behind it, for pages whose buttons reach SES, through the boto3 clients of
+    all tests: they take longer to make than a page to draw."""
+    monkeypatch.setattr(runtime, "build_app", lambda: replace(build_app(), providers=aws))
+    return replace(bare_app, providers=aws)
 
 
 @pytest.fixture
