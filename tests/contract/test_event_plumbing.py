@@ -68,13 +68,6 @@ Spoil = Callable[[Plumbed], Any]
 
 
 @pytest.fixture
-def queue(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> SqsQueue:
-    for name, value in simulator.environment().items():
-        monkeypatch.setenv(name, value)
-    return SqsQueue(REGION)
-
-
-@pytest.fixture
 def plumbed(queue: SqsQueue) -> Plumbed:
     return Plumbed(queue)
 

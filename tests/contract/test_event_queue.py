@@ -17,13 +17,6 @@ from tests.simulators import Simulator, free_port
 
 
 @pytest.fixture
-def queue(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> SqsQueue:
-    for name, value in simulator.environment().items():
-        monkeypatch.setenv(name, value)
-    return SqsQueue(REGION)
-
-
-@pytest.fixture
 def sqs(queue: SqsQueue) -> Any:
     return boto3.client("sqs", region_name=REGION)
 
