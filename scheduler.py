@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -76,6 +77,8 @@ def _run(app: App, stop: threading.Event) -> None:
     running = _Running()
     ends = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED
     clock.add_listener(running.count, EVENT_JOB_SUBMITTED | ends)
+    gc.collect()
+    gc.freeze()  # boto3's models and the like stay: walking them again and again took a third of the sending
     for thread in threads:
         thread.start()
     clock.start()

@@ -6,6 +6,7 @@ its input, stops it early. Its last line is JSON: what it did, in how long, with
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import signal
@@ -105,6 +106,8 @@ def main() -> int:
     signal.alarm(options["deadline_seconds"])  # its default action ends the process: nothing is left running
     app = build_app()
     work = SHAPES[shape](app, options)
+    gc.collect()
+    gc.freeze()  # as scheduler.py does
     print("ready", flush=True)
     sys.stdin.readline()
     stop = threading.Event()

@@ -189,7 +189,8 @@ class _Claim:
         if last == 0:
             turns.end_turn(self.lane, candidate)
             _never_a_second_way(self.session, campaign_id, self._provider)
-            _finish_if_done(self.session, campaign_id, self.now)
+            if _finish_if_done(self.session, campaign_id, self.now):
+                self.waits.append(0.0)
         elif not armed:
             self.waits.append(0.0)
         return armed
@@ -271,13 +272,15 @@ def _never_a_second_way(session: Session, campaign_id: int, provider: ProviderNa
     )
 
 
-def _finish_if_done(session: Session, campaign_id: int, now: datetime) -> None:
+def _finish_if_done(session: Session, campaign_id: int, now: datetime) -> bool:
     waiting = exists().where(
         Message.campaign_id == campaign_id,
         Message.status.in_((MessageStatus.PENDING, MessageStatus.SENDING)),
     )
-    session.execute(
+    ended = session.execute(
         update(Campaign)
         .where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.SENDING, ~waiting)
         .values(status=CampaignStatus.SENT, finished_at=now, version=Campaign.version + 1)
+        .returning(Campaign.id)
     )
+    return ended.first() is not None

@@ -1,12 +1,11 @@
 """Flight: the armed calls of one lane in one process, waiting or on their way.
 
 As many are on their way at once as the machine can prepare while one waits for its answer: at a provider that
-answers at once that is two, and more threads would only take the interpreter from each other.
+answers at once that is one, and more threads would only take the interpreter from each other.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -16,8 +15,8 @@ from contextlib import contextmanager
 from core import limits
 from core.sending.claim import Call, Claimed
 
-FEWEST = 2
 AT_FIRST = 4
+MEASURED_AFTER = 2  # calls
 REMEMBERED = 32  # calls
 
 
@@ -94,9 +93,8 @@ class Flight:
         return call
 
     def _most_at_once(self) -> int:
-        if len(self._seconds) < FEWEST:
+        if len(self._seconds) < MEASURED_AFTER:
             return min(AT_FIRST, self._threads)
         quickest = min(elapsed for elapsed, _ in self._seconds)
         computed = sum(cpu for _, cpu in self._seconds) / len(self._seconds)
-        wanted = math.ceil(quickest / max(computed, 1e-6))
-        return max(min(FEWEST, self._threads), min(wanted, self._threads))
+        return max(1, min(int(quickest / max(computed, 1e-6)), self._threads))

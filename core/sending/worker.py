@@ -30,7 +30,7 @@ from core.sending.answers import ANY_WAY_AGAIN
 from core.sending.claim import Call, Turn, claim
 from core.sending.flight import Flight
 from core.sending.record import Finished, record
-from core.sending.turns import lanes_with_work
+from core.sending.turns import LaneWithWork, lanes_with_work
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +172,7 @@ class Loop:
         self.sent = 0
         self.finished: list[Finished] = []  # replies that are not written yet
         self.record_at = 0.0
+        self.lanes: list[LaneWithWork] = []
         self.next_look = 0.0
         self.next_beat = 0.0
 
@@ -196,10 +197,8 @@ class Loop:
             self._beat()
             if not self._has_room():
                 return IDLE_SECONDS, False
-            with self.app.db.read() as session:
-                lanes = lanes_with_work(session, routes.fallback_address(self.app))
             waits, idle = [IDLE_SECONDS], True
-            for lane in lanes:
+            for lane in self._lanes():
                 flight = self.flights.setdefault(lane.name, Flight(self.app.settings.send_threads))
                 if not flight.wants_more:
                     idle = False
@@ -210,12 +209,19 @@ class Loop:
                 self._launch(flight)
                 idle = idle and claimed.is_idle and not claimed.calls
                 waits.append(claimed.wait_seconds)
-            self.next_look = self.app.clock.monotonic() + IDLE_SECONDS
         except AWAY:
             logger.warning("the database does not answer; nothing is sent meanwhile", exc_info=True)
             self.next_beat = 0.0  # it may be another one when it is back
             return DATABASE_RETRY_SECONDS, False
         return min(waits), idle
+
+    def _lanes(self) -> list[LaneWithWork]:
+        """Looked for anew every half second, and whenever none has anything to send."""
+        if self.app.clock.monotonic() >= self.next_look or not self.unrecorded:
+            with self.app.db.read() as session:
+                self.lanes = lanes_with_work(session, routes.fallback_address(self.app))
+            self.next_look = self.app.clock.monotonic() + IDLE_SECONDS
+        return self.lanes
 
     def _has_room(self) -> bool:
         """While all lanes are full there is nothing to ask, but for lanes that come."""
