@@ -50,6 +50,8 @@ def test_what_ses_accepted_is_in_the_log(clients: Clients) -> None:
         "tenant": "acme",
         "configuration_set": "acme-set",
         "outcome": "delivery",
+        "provider": "ses",
+        "reply_to": None,
     }
 
 

@@ -13,12 +13,13 @@ from sqlalchemy import func, select, update
 from core import alerts, campaigns, identities, senders
 from core.access import Actor, Role
 from core.app import App
-from core.db.models import Account, Alert, AuditEntry, Campaign, Identity, Sender
+from core.db.models import Alert, AuditEntry, Campaign, Identity, Sender
 from core.db.states import CampaignStatus
 from core.dns import Verdict
 from core.errors import Conflict, InputError, NotFound
 from core.identities.breaks import Standing, follow
 from core.sending.claim import Turn, claim
+from core.sending.turns import lanes_with_work
 from tests.campaigning import addresses, counts, draft, send_until_idle, started, view
 from tests.conftest import Cast, verified_sender
 from tests.integration.test_identities import REFUSED, cool_down, publish, unpublish
@@ -146,8 +147,8 @@ def test_a_claim_does_not_block_what_a_check_lets_go_on_in_the_same_moment(
     campaign_id = started(app, cast.acme.id, sender.id, addresses(2))
     set_on(app, sender, verified_for_sending=False)
     with app.db.read() as session:
-        account_id = session.scalars(select(Account.id)).one()
-    worker = threading.Thread(target=claim, args=(app, Turn(worker="w"), account_id, 0))
+        [lane] = lanes_with_work(session, "")
+    worker = threading.Thread(target=claim, args=(app, Turn(worker="w"), lane, 100))
     with app.db.begin() as session:
         session.execute(update(Identity).values(verified_for_sending=True))
         worker.start()

@@ -146,7 +146,7 @@ def test_a_campaign_whose_every_recipient_is_refused_is_blocked_early(
     blocked = view(app, cast.acme.id, campaign_id)
     assert blocked.campaign.status == "BLOCKED"
     assert "not verified" in (blocked.campaign.status_reason or "")
-    assert blocked.counts["failed"] <= 8
+    assert blocked.counts["failed"] <= 12, "the five that stop it, and what had begun by then"
     assert blocked.counts["pending"] == 40 - blocked.counts["failed"]
 
 
