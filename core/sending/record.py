@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -65,10 +65,31 @@ def record(app: App, finished: Sequence[Finished]) -> None:
             outcomes.update(result.outcome.value for result in done.results)
             _draw_consequences(session, done)
             if done.call.campaign_id in ended:
-                _follow_the_end(session, done.call, ended[done.call.campaign_id])
+                status = ended[done.call.campaign_id]
+                _follow_the_end(session, done.call.campaign_id, done.call.message_ids, status)
     logger.info(
         "sent calls=%d %s", len(finished), " ".join(f"{name}={n}" for name, n in sorted(outcomes.items()))
     )
+
+
+def send_back(session: Session, worker: str, attempts: Collection[str]) -> None:
+    """What these attempts of a worker armed, none of which was called for, waits again."""
+    armed = (
+        Message.status == MessageStatus.SENDING,
+        Message.worker == worker,
+        Message.attempt.in_(attempts),
+    )
+    ids: dict[int | None, list[int]] = defaultdict(list)
+    for message_id, campaign_id in session.execute(select(Message.id, Message.campaign_id).where(*armed)):
+        ids[campaign_id].append(message_id)
+    ended = _lock_campaigns(session, set(ids))
+    session.execute(
+        update(Message)
+        .where(*armed)
+        .values(status=MessageStatus.PENDING, attempt=None, worker=None, provider=answers.ANY_WAY_AGAIN)
+    )
+    for campaign_id, status in ended.items():
+        _follow_the_end(session, campaign_id, ids[campaign_id], status)
 
 
 def _by_kind(finished: Sequence[Finished]) -> dict[answers.Kind, list[answers.Row]]:
@@ -103,9 +124,11 @@ def _lock(session: Session, finished: Sequence[Finished]) -> dict[int | None, st
         return {}
     for name in sorted({call.lane.name for call in unused}):
         lanes.lock_lane(session, name)
-    campaigns = select(Campaign.id, Campaign.status).where(
-        Campaign.id.in_({call.campaign_id for call in unused} - {None})
-    )
+    return _lock_campaigns(session, {call.campaign_id for call in unused})
+
+
+def _lock_campaigns(session: Session, ids: set[int | None]) -> dict[int | None, str]:
+    campaigns = select(Campaign.id, Campaign.status).where(Campaign.id.in_(ids - {None}))
     rows = session.execute(campaigns.order_by(Campaign.id).with_for_update(key_share=True))
     return {row.id: row.status for row in rows if row.status in ENDED}
 
@@ -125,9 +148,11 @@ def _give_back(app: App, session: Session, finished: Sequence[Finished]) -> None
         tenant_limits.count(session, tenant, -unused, done.call.granted_at)
 
 
-def _follow_the_end(session: Session, call: Call, status: str) -> None:
+def _follow_the_end(
+    session: Session, campaign_id: int | None, message_ids: Sequence[int], status: str
+) -> None:
     """Nobody waits in a campaign that has ended: cancelled with it, or it goes on for those who came back."""
-    came_back = (Message.id.in_(call.message_ids), Message.status == MessageStatus.PENDING)
+    came_back = (Message.id.in_(message_ids), Message.status == MessageStatus.PENDING)
     if status == CampaignStatus.CANCELLED:
         session.execute(
             update(Message)
@@ -137,7 +162,7 @@ def _follow_the_end(session: Session, call: Call, status: str) -> None:
     elif session.scalar(select(Message.id).where(*came_back).limit(1)):
         session.execute(
             update(Campaign)
-            .where(Campaign.id == call.campaign_id, Campaign.status == CampaignStatus.SENT)
+            .where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.SENT)
             .values(status=CampaignStatus.SENDING, finished_at=None, version=Campaign.version + 1)
         )
 

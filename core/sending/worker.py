@@ -26,10 +26,9 @@ from core.db.engine import AWAY
 from core.db.models import Message, Worker
 from core.db.states import MessageStatus
 from core.providers.base import EntryResult, MailProvider, Outcome
-from core.sending.answers import ANY_WAY_AGAIN
 from core.sending.claim import Call, Turn, claim
 from core.sending.flight import Flight
-from core.sending.record import Finished, record
+from core.sending.record import Finished, record, send_back
 from core.sending.turns import LaneWithWork, lanes_with_work
 
 logger = logging.getLogger(__name__)
@@ -129,11 +128,8 @@ def beat(app: App, turn: Turn, in_flight: Collection[str]) -> None:
     mine = (Message.status == MessageStatus.SENDING, Message.worker == turn.worker)
     with app.db.begin() as session:
         session.execute(update(Worker).where(Worker.name == turn.worker).values(beat_at=app.now()))
-        session.execute(
-            update(Message)
-            .where(*mine, Message.attempt.in_(turn.doubtful))
-            .values(status=MessageStatus.PENDING, attempt=None, worker=None, provider=ANY_WAY_AGAIN)
-        )
+        if turn.doubtful:
+            send_back(session, turn.worker, turn.doubtful)
         session.execute(
             update(Message)
             .where(*mine, Message.attempt.not_in(in_flight))

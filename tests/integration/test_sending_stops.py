@@ -283,6 +283,18 @@ def test_mail_armed_by_a_commit_whose_answer_was_lost_is_sent_after_all(
     assert written_to(simulator.messages()) == dict.fromkeys(addresses(3), 1)
 
 
+def test_mail_so_armed_ends_with_the_campaign_that_was_cancelled_meanwhile(
+    app: App, cast: Cast, sender: Sender
+) -> None:
+    campaign_id = started(app, cast.acme.id, sender.id, addresses(3))
+    turn = Turn(worker="w")
+    [call] = claim(app, turn, only_lane(app), 100).calls
+    campaigns.cancel(app, cast.bob, cast.acme.id, campaign_id)
+    turn.doubtful.add(call.attempt)
+    beat(app, turn, set())
+    assert counts(app, cast.acme.id, campaign_id) == {"cancelled": 3}
+
+
 def test_a_claim_whose_commit_fails_is_doubtful(app: App, cast: Cast, sender: Sender) -> None:
     campaign_id = started(app, cast.acme.id, sender.id, addresses(3))
     turn, lane = Turn(worker="w"), only_lane(app)
