@@ -51,8 +51,8 @@ def pipeline(app: App, options: dict[str, Any]) -> Work:
 
 
 def raw(app: App, options: dict[str, Any]) -> Work:
-    """SendBulkEmail and nothing else, with the product's client settings; each call's request is made from its
-    recipients' fields, as whoever sends must."""
+    """SendBulkEmail and nothing else, with the product's client settings; each call's request is made from
+    its recipients' fields, as whoever sends must."""
     mails = mail.bulk_mails(app, options["recipients"])
     threads = options["threads"]
     client = _client(threads)
