@@ -26,7 +26,7 @@ AHEAD = timedelta(seconds=0.2)
 CLAIMS_AHEAD = 4  # in that time: so long a claim may take without losing anything of the rate
 # A call begins no sooner than after this share of its predecessor's part of the rate.
 CLOSEST = 0.98
-# What is further ahead was written while a clock was wrong.
+# What is further ahead than this and one call at its slowest was written while a clock was wrong.
 LONGEST_AHEAD = timedelta(seconds=5)
 # Beside the largest call, no claim takes more, whatever the rate: a crash leaves it unknown.
 LARGEST_CLAIM = 500
@@ -74,7 +74,7 @@ def speed_of(app: App, account: Account | None, lane: Lane, now: datetime) -> Sp
     throttles. SES accepts a call's recipients at once: so each is a tenth of a second's rate at most."""
     slow = slowed_to(lane, now)
     if account is not None:
-        allowed = max(1.0, account.max_send_rate)
+        allowed = account.max_send_rate if account.max_send_rate > 0 else 1.0
         return Speed(allowed * slow, max(1, min(50, int(allowed) // 10)))
     calls = app.settings.resend_calls_per_second * slow
     resend = app.providers.resend()
@@ -100,7 +100,7 @@ def closed(lane: Lane, now: datetime) -> Allowance | None:
 
 def paced(next_at: datetime | None, speed: Speed, now: datetime) -> Allowance:
     """What may be claimed now to begin within AHEAD: at least one call, once a part of it has passed."""
-    begins = _begins(next_at, now)
+    begins = _begins(next_at, now, _slowest_call(speed))
     soon = AHEAD - AHEAD / CLAIMS_AHEAD
     if begins > now + soon:
         return Allowance(0, (begins - now - soon).total_seconds())
@@ -144,7 +144,7 @@ def of_24_hours(
 
 def begin(lane: Lane, sizes: Sequence[int], speed: Speed, now: datetime) -> list[float]:
     """Give each call its moment: seconds from now. The lane is granted their recipients."""
-    begins = _begins(lane.next_at, now)
+    begins = _begins(lane.next_at, now, _slowest_call(speed))
     moments = []
     for size in sizes:
         moments.append((begins - now).total_seconds())
@@ -184,7 +184,7 @@ def of_campaign(campaign: Paced, now: datetime) -> Allowance:
     """What its own rate allows: a fifth of a second's worth, at least one."""
     if campaign.rate_per_second is None:
         return Allowance(LARGEST_CLAIM)
-    begins = _begins(campaign.next_at, now)
+    begins = _begins(campaign.next_at, now, 1 / campaign.rate_per_second)
     if begins > now:
         return Allowance(0, (begins - now).total_seconds())
     worth = int(campaign.rate_per_second * AHEAD.total_seconds())
@@ -201,9 +201,14 @@ def pace_campaign(session: Session, campaign: Paced, recipients: int, now: datet
     session.execute(update(Campaign).where(Campaign.id == campaign.campaign_id).values(next_at=following))
 
 
-def _begins(next_at: datetime | None, now: datetime) -> datetime:
-    """When the next call may begin, at the earliest now."""
-    if next_at is None or not now < next_at <= now + LONGEST_AHEAD:
+def _slowest_call(speed: Speed) -> float:
+    """Seconds of the rate, should the lane be throttled as much as can be."""
+    return speed.seconds(speed.call_size) / SLOWEST
+
+
+def _begins(next_at: datetime | None, now: datetime, a_call: float) -> datetime:
+    """When the next call may begin, at the earliest now. `a_call`: seconds of it that one may use."""
+    if next_at is None or not now < next_at <= now + LONGEST_AHEAD + timedelta(seconds=a_call):
         return now
     return next_at
 

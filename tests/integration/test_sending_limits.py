@@ -144,6 +144,25 @@ def test_a_campaign_keeps_its_own_rate_and_slows_nobody_else(app: App) -> None:
     assert others[-1].at - engine.begun[0].at <= timedelta(seconds=2.5)
 
 
+@SQLITE
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.02])
+def test_a_rate_of_many_seconds_for_each_recipient_is_kept(app: App, rate: float) -> None:
+    campaign_of(app, fast_account(app), "acme", 30)
+    with app.db.begin() as session:
+        session.execute(update(Campaign).values(rate_per_second=rate))
+    of_campaign = Engine(app)
+    of_campaign.run(23, step=0.5)
+    assert of_campaign.sent() == 1 + int(22 * rate)
+
+    with app.db.begin() as session:
+        session.execute(update(Campaign).values(rate_per_second=None, next_at=None))
+        session.execute(update(Account).values(max_send_rate=rate))
+        session.execute(update(Lane).values(next_at=None))
+    of_account = Engine(app, at=of_campaign.clock.at)
+    of_account.run(23, step=0.5)
+    assert of_account.sent() == 1 + int(22 * rate)
+
+
 def test_the_quota_of_24_hours_holds_campaigns_first_and_frees_by_itself(app: App) -> None:
     account = fast_account(app, max_24_hour_send=100.0)
     ledger = campaign_of(app, account, "acme", 150)
@@ -251,6 +270,20 @@ def test_a_large_tenant_delays_no_small_one(app: App) -> None:
         shares[one.tenant_id] += one.recipients
     assert shares[large.tenant.id] <= 3 * 40, "a turn of a fifth of a second after each round"
     assert engine.sent() >= 3 * 200 - 20, "and nothing of the rate is lost by turns"
+
+
+@SQLITE
+def test_a_campaign_that_waits_for_its_own_rate_gives_its_tenant_no_second_turn(app: App) -> None:
+    account = fast_account(app)
+    large, small = campaign_of(app, account, "acme", 50), campaign_of(app, account, "globex", 200)
+    with app.db.begin() as session:
+        rows = update(Campaign).where(Campaign.id == large.campaign.id)
+        session.execute(rows.values(rate_per_second=1))
+    waiting(large.add_campaign("As fast as it may"), 1_000)
+    engine = Engine(app, workers=2)
+    engine.run(3, step=0.05)
+    assert sum(one.recipients for one in of(small, engine.begun)) == 200
+    assert engine.sent() >= 3 * 200 - 20
 
 
 @SQLITE
