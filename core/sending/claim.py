@@ -27,6 +27,7 @@ from core.tenants import limits as tenant_limits
 
 LOOK_AGAIN_SECONDS = 0.5
 HELD_SECONDS = 1.0
+HELD_CAMPAIGN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class _Claim:
         for candidate in found:
             if calls := self._serve(candidate, most):
                 return Claimed(calls, 0.0, is_idle=False, ahead=limits.waiting(self.speed))
+        self.lane.turn_left = 0  # nobody has anything that may go now
         wait = min(self.waits, default=LOOK_AGAIN_SECONDS)
         return Claimed([], min(wait, 5.0), is_idle=not resting and (not found or wait >= 60))
 
@@ -140,6 +142,9 @@ class _Claim:
     def _serve(self, candidate: Candidate, most: int) -> list[Call]:
         """The calls of this candidate's claim; none when it may not go now, or nothing of it waits."""
         if not (most := min(most, self._allowed(candidate))):
+            return []
+        if not self._holds_campaign(candidate):
+            self.waits.append(HELD_CAMPAIGN_SECONDS)
             return []
         quantum = limits.ahead(self.speed, single=candidate.campaign is None)
         most = min(most, turns.take_turn(self.lane, candidate, quantum))
@@ -187,7 +192,6 @@ class _Claim:
             armed, last = arms.campaign(candidate, most, 0)
         self.turn.last_message_id[campaign_id] = last
         if last == 0:
-            turns.end_turn(self.lane, candidate)
             _never_a_second_way(self.session, campaign_id, self._provider)
             if _finish_if_done(self.session, campaign_id, self.now):
                 self.waits.append(0.0)
@@ -206,7 +210,6 @@ class _Claim:
         if least.recipients > 0:
             return least.recipients
         self.waits.append(max(one.wait_seconds for one in allowed if one.recipients <= 0))
-        turns.end_turn(self.lane, candidate)
         if least.closes:
             lanes.close(self.session, self.way.name, until=self.now + least.closes, reason=least.reason)
         return 0
@@ -232,6 +235,14 @@ class _Claim:
 
     def _tenant(self, candidate: Candidate) -> Tenant:
         return self.session.get_one(Tenant, candidate.tenant_id)
+
+    def _holds_campaign(self, candidate: Candidate) -> bool:
+        """One whose row is written after its messages is locked before them, as everybody does. False while
+        somebody else holds it: who cancels a long list would keep the whole lane waiting."""
+        work, way = candidate.campaign, candidate.route
+        if work is None or way is None or (work.rate_per_second is None and work.provider == way.provider):
+            return True
+        return _hold(self.session, work.campaign_id)
 
     def _note_campaign(self, candidate: Candidate, work: Work, recipients: int) -> None:
         limits.pace_campaign(self.session, work, recipients, self.now)
@@ -272,7 +283,16 @@ def _never_a_second_way(session: Session, campaign_id: int, provider: ProviderNa
     )
 
 
+def _hold(session: Session, campaign_id: int) -> bool:
+    """Its row, unless it sends no more or somebody else holds it."""
+    mine = select(Campaign.id).where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.SENDING)
+    return session.scalar(mine.with_for_update(key_share=True, skip_locked=True)) is not None
+
+
 def _finish_if_done(session: Session, campaign_id: int, now: datetime) -> bool:
+    """Looked at with its row held: whoever holds it may be putting messages back."""
+    if not _hold(session, campaign_id):
+        return False
     waiting = exists().where(
         Message.campaign_id == campaign_id,
         Message.status.in_((MessageStatus.PENDING, MessageStatus.SENDING)),

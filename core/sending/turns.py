@@ -89,12 +89,6 @@ def used(lane: Lane, candidate: Candidate, recipients: int) -> None:
         lane.turn_left = max(0, lane.turn_left - recipients)
 
 
-def end_turn(lane: Lane, candidate: Candidate) -> None:
-    """It has nothing that may go now."""
-    if candidate.campaign is not None and lane.turn_tenant_id == candidate.tenant_id:
-        lane.turn_left = 0
-
-
 def why_stuck(session: Session, work: Work, fallback_from: str) -> str | None:
     """The campaign's own obstacle, read again; None when it can go now, or waits no more."""
     query = _campaign_query().where(Campaign.id == work.campaign_id, Tenant.account_id == work.account_id)

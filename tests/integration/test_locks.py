@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select, update
 
 from core import campaigns, senders, sending
 from core.access import Actor
 from core.app import App
-from core.db.models import Identity, Sender
+from core.campaigns import get_campaign
+from core.db.models import Campaign, Identity, Message, Sender
 from core.errors import Conflict, InputError, NotFound, PostyardError
 from core.identities.breaks import Standing, follow
 from core.identities.rows import lock_identity
 from tests.campaigning import addresses, draft
 from tests.conftest import Cast, verified_sender
+from tests.engine import Engine, campaign_of, fast_account
 from tests.integration.test_identities import cool_down, publish, unpublish
 from tests.simulators import Simulator
 from tests.visitors import Visitor
@@ -130,3 +133,39 @@ def test_nothing_is_queued_from_a_sender_that_is_being_deleted(
         started.come()
     assert isinstance(queued.left(), NotFound)
     assert isinstance(started.left(), InputError)
+
+
+@POSTGRESQL
+def test_a_campaign_does_not_end_while_some_of_it_are_put_back(app: App) -> None:
+    """A person has unknown messages sent again, or a worker says that it never called."""
+    ledger = campaign_of(app, fast_account(app), "acme", 0)
+    message = ledger.add_message("ann@example.com", status="unknown")
+    claims = Visitor(lambda: Engine(app).claims())
+    with app.db.begin() as session:
+        get_campaign(session, ledger.tenant.id, ledger.campaign.id, lock=True)
+        session.execute(update(Message).where(Message.id == message.id).values(status="pending"))
+        claims.come()
+    assert claims.left() is None
+    with app.db.read() as session:
+        assert session.get_one(Campaign, ledger.campaign.id).status == "SENDING"
+    assert Engine(app).look()
+
+
+@POSTGRESQL
+def test_a_claim_neither_stops_who_cancels_a_campaign_with_a_rate_nor_waits_for_that(app: App) -> None:
+    account = fast_account(app)
+    long, other = campaign_of(app, account, "acme", 30), campaign_of(app, account, "globex", 30)
+    with app.db.begin() as session:
+        session.execute(update(Campaign).where(Campaign.id == long.campaign.id).values(rate_per_second=50))
+    begun: list[int] = []
+    claims = Visitor(lambda: begun.extend(one.tenant_id for one in Engine(app).look()))
+    with app.db.begin() as session:
+        session.execute(update(Campaign).where(Campaign.id == long.campaign.id).values(status="CANCELLED"))
+        claims.come()
+        assert set(begun) == {other.tenant.id}
+        waiting = update(Message).where(Message.campaign_id == long.campaign.id, Message.status == "pending")
+        session.execute(waiting.values(status="cancelled"))
+    assert claims.left() is None
+    with app.db.read() as session:
+        of_long = select(Message.status).where(Message.campaign_id == long.campaign.id).distinct()
+        assert session.scalars(of_long).all() == ["cancelled"]
