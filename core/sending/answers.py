@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core.db.base import UtcDateTime
 from core.db.models import Message
 from core.db.states import MessageStatus
+from core.plain import visible
 
 Row = tuple[int, str, str | None]  # message, attempt, the provider's id or a reason
 
@@ -41,10 +42,11 @@ _SENDING = Message.status == MessageStatus.SENDING.value
 def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) -> None:
     """Move the rows. Twice is the same."""
     name = session.get_bind().dialect.name
-    told = orjson.dumps(sorted(rows)).decode()
+    # A provider's words: JSONB takes no NUL and orjson no lone surrogate, and all other answers would be lost.
+    plain = [(id_, attempt, told and visible(str(told))) for id_, attempt, told in sorted(rows)]
     session.execute(
         _STATEMENTS[name, kind],
-        {"told": told, "to_sent_at": at},
+        {"told": orjson.dumps(plain).decode(), "to_sent_at": at},
         execution_options={"synchronize_session": False},
     )
 

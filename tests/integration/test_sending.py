@@ -17,6 +17,8 @@ from core.access import Actor
 from core.app import App
 from core.db.models import Account, Identity, Lane, Message, Sender, Worker
 from core.errors import InputError, NotFound, PermissionDenied, SendingPaused
+from core.providers.base import EntryResult, Outcome
+from core.sending.record import Finished, record
 from tests.campaigning import (
     addresses,
     counts,
@@ -27,6 +29,7 @@ from tests.campaigning import (
     written_to,
 )
 from tests.conftest import Cast, verified_sender
+from tests.engine import Engine, campaign_of, fast_account
 from tests.simulators import Simulator
 
 
@@ -305,3 +308,20 @@ def test_a_single_message_is_refused_for_who_may_not(
     tenants.pause(app, alice, cast.acme.id, "Checking their list.")
     with pytest.raises(SendingPaused):
         send(alice, to="ben@example.net")
+
+
+@pytest.mark.parametrize("word", ["\0", "\ud800"])
+def test_an_answer_no_database_keeps_as_it_is_costs_no_other_answer(app: App, word: str) -> None:
+    campaign_of(app, fast_account(app), "acme", 3)
+    engine = Engine(app)
+    [call] = engine.calls()
+    results = [
+        EntryResult(Outcome.ACCEPTED, provider_message_id="ses-1"),
+        EntryResult(Outcome.REFUSED, reason=f"no {word} such domain"),
+        EntryResult(Outcome.UNKNOWN, reason=word),
+    ]
+    record(engine.app, [Finished(call, results, engine.clock.at)])
+    with app.db.read() as session:
+        rows = session.execute(select(Message.status, Message.reason).order_by(Message.id)).all()
+    assert [row.status for row in rows] == ["sent", "failed", "unknown"]
+    assert rows[1].reason == f"no {ascii(word)[1:-1]} such domain"
