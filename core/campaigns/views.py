@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -92,7 +93,9 @@ def _held(
         return "Amazon SES has paused sending for this account."
     lane = find_lane(session, lane_of(account.id) if by_ses else ProviderName.RESEND)
     if lane is not None and is_closed(lane, now):
-        return lane.closed_reason
+        again = (lane.closed_until or now).astimezone(ZoneInfo(tenant.timezone))
+        reason = (lane.closed_reason or "Sending is closed for a while").removesuffix(".")
+        return f"{reason}. Looked at again at {again:%H:%M} ({tenant.timezone})."
     spent = tenant_limits.left(session, tenant, now)
     if spent is not None and spent[2]:
         return spent[2]

@@ -187,6 +187,8 @@ def _draw_consequences(session: Session, done: Finished) -> None:
 
 def _close(session: Session, done: Finished, result: EntryResult, pause: timedelta) -> None:
     reason = _short(result.reason or result.code)
+    if result.outcome is Outcome.QUOTA:
+        reason = f"The account's quota of recipients in 24 hours is used up: {reason}"
     lanes.close(session, done.call.lane.name, until=done.replied_at + pause, reason=reason)
     if result.outcome is Outcome.CREDENTIALS:
         alerts.raise_once(

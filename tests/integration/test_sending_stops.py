@@ -119,6 +119,7 @@ def test_a_list_larger_than_the_daily_quota_waits_says_why_and_does_not_keep_a_s
     held = view(app, cast.acme.id, campaign_id)
     assert (held.counts["pending"], held.counts["sent"]) == (20, 30)
     assert "24 hours is used up" in (held.held_reason or "")
+    assert "Looked at again at" in (held.held_reason or "")
 
     account(app, simulator, max_24_hour_send=500)
     with app.db.begin() as session:
