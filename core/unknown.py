@@ -234,7 +234,12 @@ def _obstacle(way: Route | str) -> str:
 
 
 def _refuse_another(expected: int, found: int) -> None:
-    if found != expected or not found:
+    if not found:
+        raise Conflict(
+            "No message waits for a person's decision now: events came, somebody decided, or 72 hours "
+            "have not passed. Look again."
+        )
+    if found != expected:
         raise Conflict(
             f"There are {found:,} such messages now, not {expected:,}: events came meanwhile, or somebody "
             "else decided. Look again."

@@ -24,6 +24,7 @@ from core.cli.operation import (
     rejections_text,
     table,
 )
+from core.db.models import Campaign
 from core.db.states import MessageStatus
 from core.errors import InputError
 from core.recipients import Rejection
@@ -161,9 +162,7 @@ def start(app: App, actor: Actor, campaign: int, yes: bool) -> Answer:
     announced = None if isinstance(way, str) else way  # start says why not
     core.campaigns.start(app, actor, tenant_id, campaign, announced=announced)
     answer = _status(app, actor, tenant_id, campaign)
-    if not warning:
-        return answer
-    return Answer(answer.value | {"warning": warning}, f"{warning}\n{answer.text}")
+    return Answer(answer.value | {"warning": warning}, answer.text) if warning else answer
 
 
 @campaigns.command("pace")
@@ -186,7 +185,21 @@ def pace(app: App, actor: Actor, campaign: int, rate: str | None, until: str | N
         rate_per_second=now.rate_per_second if rate is None else _rate(rate),
         send_until=now.send_until if until is None else _moment(until, zone),
     )
-    return _status(app, actor, tenant_id, campaign)
+    answer = _status(app, actor, tenant_id, campaign)
+    now = core.campaigns.status(app, actor, tenant_id, campaign).campaign
+    value = {"rate_per_second": now.rate_per_second, "send_until": now.send_until}
+    return Answer(answer.value | value, f"{answer.text}\n{_pace_in_words(now, zone)}")
+
+
+def _pace_in_words(campaign: Campaign, zone: str) -> str:
+    rate, until = campaign.rate_per_second, campaign.send_until
+    fast = "as fast as the account allows" if rate is None else f"at most {rate:g} a second"
+    end = (
+        "without an end"
+        if until is None
+        else f"nothing after {until.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+    )
+    return f"Pace: {fast}, {end}."
 
 
 @campaigns.command("pause")

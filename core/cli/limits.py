@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from core.app import App
 from core.cli.operation import Answer, operation, table
 from core.db.models import Tenant
 from core.db.states import FallbackPolicy
+from core.errors import InputError
 from core.tenants import Used
 from core.warm_ups import ADVISED, WarmUpView
 
@@ -81,17 +83,18 @@ def fallback(app: App, actor: Actor, slug: str, policy: str) -> Answer:
 @click.command("warm-up")
 @click.argument("slug")
 @click.argument("action", type=click.Choice(["show", "start", "stop"]), default="show")
-@click.option("--first-day", type=int, default=ADVISED.first_day, show_default=True, help="Recipients on it.")
-@click.option("--last-day", type=int, default=ADVISED.last_day, show_default=True, help="Recipients on it.")
-@click.option("--days", type=int, default=ADVISED.days, show_default=True, help="How many days it takes.")
+@click.option("--first-day", type=int, help=f"Recipients on it.  [default: {ADVISED.first_day}]")
+@click.option("--last-day", type=int, help=f"Recipients on it.  [default: {ADVISED.last_day}]")
+@click.option("--days", type=int, help=f"How many days it takes.  [default: {ADVISED.days}]")
 @operation
-def warm_up(
-    app: App, actor: Actor, slug: str, action: str, first_day: int, last_day: int, days: int
-) -> Answer:
+def warm_up(app: App, actor: Actor, /, slug: str, action: str, **given: int | None) -> Answer:
     """Let a tenant send more after each day whose outcomes are good, and after the last without a limit."""
     tenant = core.tenants.get_by_slug(app, actor, slug)
+    plan = {name: number for name, number in given.items() if number is not None}
+    if plan and action != "start":
+        raise InputError(f"A plan is given with start: postyard tenants warm-up {slug} start …", "start")
     if action == "start":
-        core.warm_ups.start(app, actor, tenant.id, first_day=first_day, last_day=last_day, days=days)
+        core.warm_ups.start(app, actor, tenant.id, **asdict(ADVISED) | plan)
     elif action == "stop":
         core.warm_ups.stop(app, actor, tenant.id)
     seen = core.warm_ups.view(app, actor, tenant.id)

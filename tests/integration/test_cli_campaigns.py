@@ -53,7 +53,10 @@ def test_a_pace_is_given_with_the_campaign_and_changed_later(
     call("campaigns", "pace", made, "--until", "2031-05-03T18:00+02:00")
     assert campaign_of(app, made).rate_per_second == 12.5
     assert campaign_of(app, made).send_until == datetime(2031, 5, 3, 16, tzinfo=UTC)
-    call("campaigns", "pace", made, "--rate", "none", "--until", "none")
+    said = run("campaigns", "pace", made).stdout
+    assert "Pace: at most 12.5 a second, nothing after 2031-05-03 16:00 (UTC)." in said
+    changed = call("campaigns", "pace", made, "--rate", "none", "--until", "none")
+    assert (changed["rate_per_second"], changed["send_until"]) == (None, None)
     assert campaign_of(app, made).rate_per_second is None
     assert campaign_of(app, made).send_until is None
     assert "2026-05-03T18:00" in refused(run("campaigns", "pace", made, "--until", "tomorrow"))
@@ -83,7 +86,7 @@ def test_unknown_messages_are_told_and_sent_again_by_a_persons_word(
     assert "may get it twice" in refused(run(*again, 2))
     assert "2 such messages now, not 1" in refused(run(*again, 1, "--yes"))
     assert call(*again, 2, "--yes")["counts"]["pending"] == 2
-    refused(run(*again, 2, "--yes"))
+    assert "No message waits" in refused(run(*again, 2, "--yes"))
 
 
 def test_unknown_messages_are_left_so(

@@ -70,4 +70,5 @@ def test_a_warm_up_is_started_shown_and_stopped(call: Call, run: Run, acme: str)
     assert "already" in refused(run("tenants", "warm-up", acme, "start"))
     assert call("tenants", "warm-up", acme, "stop")["allowance"] is None
     assert "No warm-up" in refused(run("tenants", "warm-up", acme, "stop"))
+    assert "given with start" in refused(run("tenants", "warm-up", acme, "--days", "5"))
     assert "3-fold" in refused(run("tenants", "warm-up", acme, "start", "--days", "5"))
