@@ -19,6 +19,7 @@ from pages.sending._campaign_pace import CHANGE, change_pace
 
 START = "start campaign"
 CANCEL = "cancel campaign"
+NO_EVENTS = "It reports no deliveries, bounces or complaints to Postyard: what it takes stays *Accepted*."
 PAUSABLE = (CampaignStatus.SENDING, CampaignStatus.HOLDING, CampaignStatus.BLOCKED)
 RESUMABLE = (CampaignStatus.PAUSED, CampaignStatus.BLOCKED, CampaignStatus.HOLDING)
 FINISHED = (CampaignStatus.SENT, CampaignStatus.CANCELLED)
@@ -80,7 +81,7 @@ def draw_way(way: Route | str) -> None:
         st.warning(escape(way), icon=":material/gpp_maybe:")
     elif way.warning:
         st.warning(
-            f"**Through {provider(way.provider)}, not Amazon SES.** {escape(way.warning)}",
+            f"**Through {provider(way.provider)}, not Amazon SES.** {escape(way.warning)} {NO_EVENTS}",
             icon=":material/alt_route:",
         )
     else:

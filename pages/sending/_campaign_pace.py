@@ -17,7 +17,6 @@ from pages._ui.actions import report, stop_asking
 from pages._ui.format import local, moment
 
 CHANGE = "change pace"
-SLOWEST, FASTEST = 0.1, 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,6 @@ def ask_pace(tenant: Tenant, key: str, now: Pace | None = None) -> Pace:
     rate, until = (now.rate_per_second, now.send_until) if now else (None, None)
     rate = st.number_input(
         "Send at most … a second",
-        SLOWEST,
-        FASTEST,
         value=rate,
         step=1.0,
         format="%g",
@@ -42,7 +39,7 @@ def ask_pace(tenant: Tenant, key: str, now: Pace | None = None) -> Pace:
         help="For a shop that cannot serve everybody at once. The account's own rate holds in any case.",
     )
     there = st.datetime_input(
-        f"Do not send after … ({tenant.timezone})",
+        f"Do not send after … (day and time, {tenant.timezone})",
         value=local(until, tenant.timezone) if until else None,
         format="YYYY-MM-DD",
         key=f"{key}.until",
@@ -52,13 +49,13 @@ def ask_pace(tenant: Tenant, key: str, now: Pace | None = None) -> Pace:
     return Pace(rate, there.replace(tzinfo=ZoneInfo(tenant.timezone)).astimezone(UTC) if there else None)
 
 
-def in_words(campaign: Campaign, tenant: Tenant) -> str:
+def in_words(pace: Campaign | Pace, tenant: Tenant) -> str:
     """Empty when nothing was asked for."""
     parts = []
-    if campaign.rate_per_second is not None:
-        parts.append(f"at most {campaign.rate_per_second:g} a second")
-    if campaign.send_until is not None:
-        parts.append(f"nothing after {moment(campaign.send_until, tenant.timezone)}")
+    if pace.rate_per_second is not None:
+        parts.append(f"at most {pace.rate_per_second:g} a second")
+    if pace.send_until is not None:
+        parts.append(f"nothing after {moment(pace.send_until, tenant.timezone)}")
     return ", ".join(parts)
 
 
@@ -75,7 +72,9 @@ def change_pace(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> N
                 st.rerun()
             agreed = st.button("Change pace", key="confirm.yes", type="primary")
         if agreed:
-            with report(f"Changed the pace of {campaign.name}."):
+            # told in full: a day without its time reaches nobody, the browser keeps it to itself
+            told = in_words(pace, tenant) or "as fast as the account allows, without an end"
+            with report(f"Changed the pace of {campaign.name}: {told}."):
                 campaigns.set_pace(
                     app,
                     actor,

@@ -79,6 +79,8 @@ def test_the_pace_is_changed_on_the_page(page: Visit, app: App, cast: Cast, send
     at.datetime_input(key="campaign.pace.until").set_value(datetime(2031, 12, 3, 18, 0))
     at.button(key="confirm.yes").click().run()
     assert not at.exception
+    assert "Changed the pace of" in at.success[0].value
+    assert "at most 3 a second, nothing after 3 Dec 2031, 18" in at.success[0].value
     campaign = seen(app, cast, campaign_id).campaign
     assert campaign.rate_per_second == 3.0
     assert campaign.send_until == datetime(2031, 12, 3, 18, 0, tzinfo=BERLIN)
@@ -90,6 +92,10 @@ def test_a_moment_that_has_passed_is_refused_in_the_dialog(
     campaign_id = draft(app, cast.acme.id, sender.id, addresses(2))
     at = page(cast.bob, campaign=str(campaign_id))
     at.button(key="campaign.pace").click().run()
+    at.number_input(key="campaign.pace.rate").set_value(0.0)
+    at.button(key="confirm.yes").click().run()
+    assert "more than 0" in at.error[0].value
+    at.number_input(key="campaign.pace.rate").set_value(1.0)
     at.datetime_input(key="campaign.pace.until").set_value(datetime(2020, 1, 1, 18, 0))
     at.button(key="confirm.yes").click().run()
     assert "has passed already" in at.error[0].value
@@ -114,6 +120,7 @@ def test_a_fallback_is_a_warning_that_the_start_repeats(
     at = page(cast.bob, campaign=str(campaign_id))
     assert "Through Resend, not Amazon SES." in at.warning[0].value
     assert "replies go to" in at.warning[0].value
+    assert "reports no deliveries" in at.warning[0].value
     at.button(key="campaign.start").click().run()
     assert len([warning for warning in at.warning if "goes through Resend" in warning.value]) == 2
     at.button(key="confirm.yes").click().run()
