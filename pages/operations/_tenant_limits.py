@@ -104,7 +104,8 @@ def _fallback(app: App, actor: Actor, tenant: Tenant) -> None:
         address = format.escape(parseaddr(routes.fallback_address(app))[1])
         st.caption(
             f"What falls back goes through Resend, from {address} under the sender's name; replies go to the "
-            "sender. Who starts a campaign is told before."
+            "sender. Who starts a campaign is told before. Resend reports no deliveries, bounces or "
+            "complaints to Postyard."
         )
     if actor.may(Action.SET_FALLBACK, tenant.id):
         _choose_policy(app, actor, tenant, policy)

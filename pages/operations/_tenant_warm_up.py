@@ -130,12 +130,10 @@ def _points(what: str, numbers_by_day: dict[date, int]) -> alt.Chart:
 def _start(app: App, actor: Actor, tenant: Tenant) -> None:
     with st.grid(3, min_column_width=140):
         first = st.number_input(
-            "Recipients on the first day", 1, value=ADVISED.first_day, key="tenants.warm.first"
+            "Recipients on the first day", value=ADVISED.first_day, key="tenants.warm.first"
         )
-        last = st.number_input(
-            "Recipients on the last day", 2, value=ADVISED.last_day, key="tenants.warm.last"
-        )
-        days = st.number_input("Days", 2, 90, value=ADVISED.days, key="tenants.warm.days")
+        last = st.number_input("Recipients on the last day", value=ADVISED.last_day, key="tenants.warm.last")
+        days = st.number_input("Days", value=ADVISED.days, key="tenants.warm.days")
     plan = Plan(first, last, days)
     try:
         plan.check()

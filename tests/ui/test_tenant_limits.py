@@ -152,6 +152,8 @@ def test_a_plan_that_leaps_has_no_button(console: Console, people: People, two_t
     at.number_input("tenants.warm.days").set_value(5).run()
     assert "Take 8 days or more" in at.error[0].value
     assert "tenants.warm.start" not in keys(at)
+    at.number_input("tenants.warm.days").set_value(120).run()
+    assert "2 to 90 days" in at.error[0].value
     at.number_input("tenants.warm.days").set_value(9).run()
     assert "11 days are safer" in at.warning[0].value
     assert "tenants.warm.start" in keys(at)
