@@ -42,7 +42,7 @@ _SENDING = Message.status == MessageStatus.SENDING.value
 def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) -> None:
     """Move the rows. Twice is the same."""
     name = session.get_bind().dialect.name
-    # A provider's words: JSONB takes no NUL and orjson no lone surrogate, and all other answers would be lost.
+    # A provider's words: JSONB takes no NUL and orjson no lone surrogate, and all answers would be lost.
     plain = [(id_, attempt, told and visible(str(told))) for id_, attempt, told in sorted(rows)]
     session.execute(
         _STATEMENTS[name, kind],
