@@ -39,16 +39,17 @@ _STILL_OURS = or_(
 _SENDING = Message.status == MessageStatus.SENDING.value
 
 
-def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) -> None:
-    """Move the rows. Twice is the same."""
+def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) -> set[int]:
+    """Move the rows; returns those that moved, none of ACCEPTED. Twice is the same, and moves none."""
     name = session.get_bind().dialect.name
     # A provider's words: JSONB takes no NUL and orjson no lone surrogate, and all answers would be lost.
     plain = [(id_, attempt, told and visible(str(told))) for id_, attempt, told in sorted(rows)]
-    session.execute(
+    moved = session.execute(
         _STATEMENTS[name, kind],
         {"told": orjson.dumps(plain).decode(), "to_sent_at": at},
         execution_options={"synchronize_session": False},
     )
+    return set() if kind is Kind.ACCEPTED else set(moved.scalars())
 
 
 def _statement(dialect: str, kind: Kind) -> Any:
@@ -73,11 +74,19 @@ def _moved(ours: Any, kind: Kind, told: Any) -> Any:
             reason=None,
         )
     if kind is Kind.NOT_ACCEPTED:
-        return ours.where(_STILL_OURS).values(
-            status=MessageStatus.PENDING.value, reason=told, attempt=None, worker=None, provider=ANY_WAY_AGAIN
+        return (
+            ours.where(_STILL_OURS)
+            .values(
+                status=MessageStatus.PENDING.value,
+                reason=told,
+                attempt=None,
+                worker=None,
+                provider=ANY_WAY_AGAIN,
+            )
+            .returning(Message.id)
         )
     status = MessageStatus.FAILED if kind is Kind.REFUSED else MessageStatus.UNKNOWN
-    return ours.where(_SENDING).values(status=status.value, reason=told)
+    return ours.where(_SENDING).values(status=status.value, reason=told).returning(Message.id)
 
 
 _STATEMENTS = {

@@ -58,9 +58,10 @@ def record(app: App, finished: Sequence[Finished]) -> None:
     outcomes: Counter[str] = Counter()
     with app.db.begin() as session:
         ended = _lock(session, finished)
+        moved: set[int] = set()
         for kind, rows in _by_kind(finished).items():
-            answers.write(session, kind, rows, at=max(done.replied_at for done in finished))
-        _give_back(app, session, finished)
+            moved |= answers.write(session, kind, rows, at=max(done.replied_at for done in finished))
+        _give_back(app, session, finished, moved)
         for done in finished:
             outcomes.update(result.outcome.value for result in done.results)
             _draw_consequences(session, done)
@@ -133,15 +134,18 @@ def _lock_campaigns(session: Session, ids: set[int | None]) -> dict[int | None, 
     return {row.id: row.status for row in rows if row.status in ENDED}
 
 
-def _give_back(app: App, session: Session, finished: Sequence[Finished]) -> None:
-    """What was not accepted counts for no limit; what was throttled slows the lane."""
+def _give_back(app: App, session: Session, finished: Sequence[Finished], moved: Collection[int]) -> None:
+    """What was not accepted counts for no limit; what was throttled slows the lane. Only what moved now: the
+    answers may have been written before, by a commit whose own answer was lost."""
     for done in sorted(finished, key=lambda done: done.call.tenant_id):
-        unused = sum(result.outcome in NOT_TAKEN for result in done.results)
+        answered = zip(done.call.message_ids, done.results, strict=True)
+        outcomes = Counter(result.outcome for id_, result in answered if id_ in moved)
+        unused = sum(outcomes[outcome] for outcome in NOT_TAKEN)
         if not unused:
             continue
         lane = lanes.lock_lane(session, done.call.lane.name)
         account = session.get(Account, done.call.lane.account_id) if done.call.lane.account_id else None
-        throttled = sum(result.outcome is Outcome.THROTTLED for result in done.results)
+        throttled = outcomes[Outcome.THROTTLED]
         speed = limits.speed_of(app, account, lane, done.replied_at)
         limits.give_back(lane, speed, done.replied_at, not_accepted=unused, throttled=throttled)
         tenant = session.get_one(Tenant, done.call.tenant_id)

@@ -193,6 +193,17 @@ def test_the_quota_of_24_hours_holds_campaigns_first_and_frees_by_itself(app: Ap
     assert engine.sent(lambda one: one.campaign_id is None) == 4
 
 
+def test_answers_that_are_written_twice_are_given_back_once(app: App) -> None:
+    """The commit that wrote them was carried out, and its own answer lost."""
+    ledger = campaign_of(app, fast_account(app), "acme", 100, per_day=1_000)
+    engine = Engine(app, at=NOON)
+    first, _ = engine.calls()
+    for _ in range(2):
+        record(engine.app, [engine.answered(first, Outcome.THROTTLED, Outcome.REFUSED)])
+    assert (lane(app).granted, lane(app).given_back) == (20, 20)
+    assert tenants.usage(engine.app, SYSTEM, ledger.tenant.id).day.used == 20
+
+
 @pytest.mark.parametrize(
     ("outcome", "used"), [(Outcome.THROTTLED, 0), (Outcome.NOT_SENT, 0), (Outcome.UNKNOWN, 30)]
 )
