@@ -105,6 +105,7 @@ def resend(app: App, actor: Actor, tenant_id: int, campaign_id: int, *, expected
     with app.db.begin() as session:
         route = _refuse_no_way(app, session, get_campaign(session, tenant_id, campaign_id))
         campaign = get_campaign(session, tenant_id, campaign_id, lock=True)
+        _refuse_cancelled(campaign)  # while this waited for it
         ids = _lock(session, *_silent(campaign, now), Message.provider == route.provider)
         _refuse_another(expected, len(ids))
         _change(
@@ -218,10 +219,14 @@ def _way_again(app: App, session: Session, campaign: Campaign) -> Route | str:
 
 
 def _refuse_no_way(app: App, session: Session, campaign: Campaign, *, hold: bool = True) -> Route:
-    if campaign.status == CampaignStatus.CANCELLED:
-        raise Conflict(f"“{campaign.name}” was cancelled: nothing of it is sent any more.")
+    _refuse_cancelled(campaign)
     refuse_too_late(session, campaign, app.now())
     return route_of(app, session, campaign, hold=hold)
+
+
+def _refuse_cancelled(campaign: Campaign) -> None:
+    if campaign.status == CampaignStatus.CANCELLED:
+        raise Conflict(f"“{campaign.name}” was cancelled: nothing of it is sent any more.")
 
 
 def _obstacle(way: Route | str) -> str:

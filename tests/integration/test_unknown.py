@@ -269,6 +269,15 @@ def test_a_cancelled_campaign_sends_nothing_again(ledger: Ledger) -> None:
     assert leave(ledger) == 3
 
 
+def test_one_that_is_cancelled_at_the_same_moment_sends_nothing_again(ledger: Ledger) -> None:
+    again = Visitor(lambda: resend(ledger))
+    with ledger.app.db.begin() as session:
+        session.execute(update(Campaign).values(status="CANCELLED", version=Campaign.version + 1))
+        again.come()
+    assert isinstance(again.left(), Conflict)
+    assert {message.status for message in ledger.messages()} == {"unknown", "delivered"}
+
+
 @SQLITE
 def test_a_campaign_past_its_last_moment_sends_nothing_again(ledger: Ledger) -> None:
     change(ledger, Campaign, send_until=ARMED_AT + timedelta(hours=1))
