@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
-from core import campaigns, senders, sending
+from core import campaigns, lanes, senders, sending
 from core.access import Actor
 from core.app import App
 from core.campaigns import get_campaign
@@ -16,6 +16,8 @@ from core.db.models import Campaign, Identity, Message, Sender
 from core.errors import Conflict, InputError, NotFound, PostyardError
 from core.identities.breaks import Standing, follow
 from core.identities.rows import lock_identity
+from core.providers.base import Outcome
+from core.sending.record import record
 from tests.campaigning import addresses, draft
 from tests.conftest import Cast, verified_sender
 from tests.engine import Engine, campaign_of, fast_account
@@ -169,3 +171,19 @@ def test_a_claim_neither_stops_who_cancels_a_campaign_with_a_rate_nor_waits_for_
     with app.db.read() as session:
         of_long = select(Message.status).where(Message.campaign_id == long.campaign.id).distinct()
         assert session.scalars(of_long).all() == ["cancelled"]
+
+
+@POSTGRESQL
+def test_what_is_given_back_while_ses_is_asked_for_its_count_is_not_taken_for_sent(app: App) -> None:
+    campaign_of(app, fast_account(app), "acme", 40)
+    engine = Engine(app)
+    calls = engine.calls()
+
+    def give_back(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if calls and "count(" in statement:
+            answered = [engine.answered(calls.pop(), Outcome.THROTTLED) for _ in tuple(calls)]
+            record(engine.app, answered)
+
+    event.listen(app.db.engine, "before_cursor_execute", give_back)
+    with app.db.read() as session:
+        assert lanes.granted_and_answered(session, 1) == 0
