@@ -19,6 +19,7 @@ from core.db.models import Account, Identity, Lane, Message, Sender, Worker
 from core.errors import InputError, NotFound, PermissionDenied, SendingPaused
 from core.providers.base import EntryResult, Outcome
 from core.sending.record import Finished, record
+from core.sending.worker import call
 from tests.campaigning import (
     addresses,
     counts,
@@ -325,3 +326,16 @@ def test_an_answer_no_database_keeps_as_it_is_costs_no_other_answer(app: App, wo
         rows = session.execute(select(Message.status, Message.reason).order_by(Message.id)).all()
     assert [row.status for row in rows] == ["sent", "failed", "unknown"]
     assert rows[1].reason == f"no {ascii(word)[1:-1]} such domain"
+
+
+def test_what_was_armed_before_the_machine_slept_is_not_sent_when_it_wakes(
+    app: App, simulator: Simulator
+) -> None:
+    """The monotonic clock does not count that time."""
+    campaign_of(app, fast_account(app), "acme", 1)
+    engine = Engine(app)
+    [armed] = engine.calls()
+    engine.clock.sleep(3600)
+    awake = dataclasses.replace(armed, armed_at=engine.clock.monotonic(), begin_at=engine.clock.monotonic())
+    assert [result.outcome for result in call(engine.app, awake).results] == [Outcome.NOT_SENT]
+    assert simulator.messages() == []
