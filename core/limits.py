@@ -3,8 +3,8 @@
 Calls of a lane begin one after the other, each when the one before has used up its part of the rate: so no
 second, wherever it starts, sees more than the rate and one call. Moments are given out at most AHEAD in
 advance, from one row of the database that whoever claims holds: any number of workers share it. What was not
-accepted is given back, and used by calls that follow each other a little closer (CLOSEST), so that the
-promise holds for every second of it, too.
+accepted is given back, and used by calls that follow each other a little closer, so that the promise holds
+for every second of it, too.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from core.db.models import Account, Campaign, Lane, Tenant, TenantUsage
 
 AHEAD = timedelta(seconds=0.2)
 CLAIMS_AHEAD = 4  # in that time: so long a claim may take without losing anything of the rate
-# A call begins no sooner than after this share of its predecessor's part of the rate.
-CLOSEST = 0.98
+CLOSEST = 0.9  # of a call's part of the rate, however few calls a second has
 # What is further ahead than this and one call at its slowest was written while a clock was wrong.
 LONGEST_AHEAD = timedelta(seconds=5)
 # Beside the largest call, no claim takes more, whatever the rate: a crash leaves it unknown.
@@ -56,6 +55,20 @@ class Speed:
     def seconds(self, recipients: int) -> float:
         """How much of the rate one call uses up."""
         return max(recipients / self.recipients_per_second, 1 / self.calls_per_second)
+
+    def seconds_at_least(self, recipients: int) -> float:
+        """After so long the next call may begin when the lane is late: so close that no second begins more
+        than one call too many. Not where requests are counted."""
+        return self.seconds(recipients) * (1 - self._slack())
+
+    def seconds_catching_up(self, recipients: int) -> float:
+        """While something was given back: half as close, so that there is something left for being late."""
+        return self.seconds(recipients) * (1 - self._slack() / 2)
+
+    def _slack(self) -> float:
+        if not math.isinf(self.calls_per_second):
+            return 0.0
+        return min(1 - CLOSEST, 1 / (self.recipients_per_second / self.call_size + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +161,10 @@ def begin(lane: Lane, sizes: Sequence[int], speed: Speed, now: datetime) -> list
     moments = []
     for size in sizes:
         moments.append((begins - now).total_seconds())
-        closer = min(lane.given_back, size * (1 - CLOSEST))
-        lane.given_back -= closer
-        begins += timedelta(seconds=speed.seconds(size) * (1 - closer / size))
+        usual, closer = speed.seconds(size), speed.seconds_catching_up(size)
+        spared = min(lane.given_back, (usual - closer) * speed.recipients_per_second)
+        lane.given_back -= spared
+        begins += timedelta(seconds=usual - spared / speed.recipients_per_second)
     total = sum(sizes)
     lane.next_at = begins
     lane.granted += total

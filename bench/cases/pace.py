@@ -123,7 +123,7 @@ def _rows(rate: int, kept: list[Kept]) -> Iterator[Row]:
         ours=f"{max(each.stub['worst_second'] for each in kept):,}",
         ceiling=f"{rate:,}",
         ratios=tuple(each.worst_second for each in kept),
-        target=round(1 + call_size(rate) / rate, 4),
+        target=1 + call_size(rate) / rate + 1e-9,
         at_most=True,
         every_round=True,
     )

@@ -42,7 +42,7 @@ class Call:
     mail: BulkMail
     armed_at: float  # monotonic seconds
     begin_at: float  # monotonic seconds: not before
-    part_seconds: float  # how much of the lane's rate it uses up
+    alone_seconds: float  # no other of its process begins so soon after it
     granted_at: datetime
 
     @property
@@ -168,7 +168,7 @@ class _Claim:
                 part.mail,
                 self.armed_at,
                 self.armed_at + moment,
-                self.speed.seconds(len(part.message_ids)),
+                self.speed.seconds_at_least(len(part.message_ids)),
                 self.now,
             )
             for part, moment in zip(armed, moments, strict=True)

@@ -75,7 +75,7 @@ class Flight:
         """When it may begin: at its own moment, and not closer to the one before, however late that began."""
         with self._lock:
             begins = max(now, call.begin_at, self._not_before)
-            self._not_before = begins + call.part_seconds * limits.CLOSEST
+            self._not_before = begins + call.alone_seconds
         return begins
 
     @contextmanager
