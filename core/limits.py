@@ -58,8 +58,9 @@ class Speed:
 
     def seconds_at_least(self, recipients: int) -> float:
         """After so long the next call may begin when the lane is late: so close that no second begins more
-        than one call too many. Not where requests are counted."""
-        return self.seconds(recipients) * (1 - self._slack())
+        than one call too many, a little on the way to the provider allowed for. Not where requests are
+        counted."""
+        return self.seconds(recipients) * (1 - self._slack() * 0.8)
 
     def seconds_catching_up(self, recipients: int) -> float:
         """While something was given back: half as close, so that there is something left for being late."""

@@ -19,6 +19,7 @@ from core.app import App
 from core.content import CompiledContent, MissingField, compile_content
 from core.db.models import Content, Message
 from core.db.states import MessageStatus, ProviderName
+from core.errors import InputError
 from core.providers.base import BulkEntry, BulkMail
 from core.routes import Route, route
 from core.sending.turns import Candidate, Work, transactional_query
@@ -68,6 +69,14 @@ class Arms:
             "to_provider": provider.value,
         }
 
+    def unreadable(self, content_id: int) -> str | None:
+        """What is wrong with a content, stored when the rules for it were others; None: nothing is."""
+        try:
+            self._content(content_id)
+        except InputError as e:
+            return f"Its content cannot be sent any more: {e}"
+        return None
+
     def campaign(self, candidate: Candidate, most: int, after: int) -> tuple[list[Armed], int]:
         """Of a campaign's rows beyond `after`, by keyset; with the last id that was looked at, 0 for none.
         Without the keyset PostgreSQL would walk the dead index entries of all earlier claims."""
@@ -93,6 +102,9 @@ class Arms:
         )
         ways: dict[int, tuple[Work, Route]] = {}
         for work in found:
+            if fault := self.unreadable(work.content_id):
+                self._refuse(work.message_id, MessageStatus.FAILED, fault)
+                continue
             way = route(work, fallback_from, campaign=False)
             if isinstance(way, Route) and way.provider == self._provider and len(ways) < most:
                 ways[work.message_id] = (work, way)

@@ -186,6 +186,9 @@ class _Claim:
         if candidate.campaign is None:
             return arms.transactional(candidate.tenant_id, most, self.fallback_from)
         campaign_id = candidate.campaign.campaign_id
+        if fault := arms.unreadable(candidate.campaign.content_id):
+            self._stop(campaign_id, fault)
+            return []
         after = self.turn.last_message_id.get(campaign_id, 0)
         armed, last = arms.campaign(candidate, most, after)
         if last == 0 and after:  # those that went back to pending
@@ -260,11 +263,13 @@ class _Claim:
             select(Identity.id).where(Identity.id == work.identity_id).with_for_update(read=True)
         )
         reason = turns.why_stuck(self.session, work, self.fallback_from)
-        if reason is None:
-            return
+        if reason is not None:
+            self._stop(work.campaign_id, reason)
+
+    def _stop(self, campaign_id: int, reason: str) -> None:
         self.session.execute(
             update(Campaign)
-            .where(Campaign.id == work.campaign_id, Campaign.status == CampaignStatus.SENDING)
+            .where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.SENDING)
             .values(status=CampaignStatus.BLOCKED, status_reason=reason, version=Campaign.version + 1)
         )
 

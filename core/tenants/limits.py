@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import BindParameter, and_, bindparam, case, delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -138,7 +138,7 @@ def usage(app: App, actor: Actor, tenant_id: int) -> Usage:
     now = app.now()
     with app.db.read() as session:
         tenant = get_tenant(session, tenant_id)
-        zone = ZoneInfo(tenant.timezone)
+        zone = zone_of(tenant.timezone)
         slots = _counted(session, tenant_id, SPANS, now, zone)
     minute, hour, day = (
         _used(span, slots[span], getattr(tenant, f"per_{span}"), now, zone) for span in SPANS
@@ -152,7 +152,7 @@ def left(session: Session, tenant: Tenant, now: datetime) -> tuple[int, float, s
     caps = _caps(session, tenant)
     if not caps:
         return None
-    zone = ZoneInfo(tenant.timezone)
+    zone = zone_of(tenant.timezone)
     slots = _counted(session, tenant.id, sorted({cap.span for cap in caps}), now, zone)
     most, closed = LARGEST_LIMIT, []
     for cap in caps:
@@ -168,7 +168,7 @@ def left(session: Session, tenant: Tenant, now: datetime) -> tuple[int, float, s
 
 def count(session: Session, tenant: Tenant, recipients: int, now: datetime) -> None:
     """Add to the slots of `now`. Negative gives back: `now` is then the moment at which they were granted."""
-    zone = ZoneInfo(tenant.timezone)
+    zone = zone_of(tenant.timezone)
     rows = [
         {"tenant_id": tenant.id, "span": span, "slot_at": slot_of(span, now, zone)} for span in sorted(SPANS)
     ]
@@ -199,6 +199,14 @@ def slot_of(span: str, now: datetime, zone: ZoneInfo) -> datetime:
         return _midnight(now, zone)
     since = now - _EPOCH
     return now.astimezone(UTC) - since % SLOT[span]
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """UTC for one that this machine does not know (any more): a tenant's mail must not stop everybody's."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def first_slot(span: str, now: datetime, zone: ZoneInfo) -> datetime:
@@ -281,7 +289,7 @@ def _take_off(session: Session, rows: list[dict[str, object]]) -> None:
 
 
 def _moment(span: str, at: datetime, zone: str) -> str:
-    there = at.astimezone(ZoneInfo(zone))
+    there = at.astimezone(zone_of(zone))
     if span == "minute":
         return f"{there:%H:%M:%S} ({zone})"
     on = f" on {there.day} {there:%b}" if span == "day" else ""

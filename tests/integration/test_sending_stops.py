@@ -15,7 +15,7 @@ from core import accounts, campaigns, jobs, reports, senders, sending, tenants
 from core.access import Actor
 from core.app import App
 from core.db.engine import Database
-from core.db.models import Identity, JobRun, Lane, Sender
+from core.db.models import Campaign, Content, Identity, JobRun, Lane, Message, Sender, Tenant
 from core.errors import Conflict
 from core.providers.base import EntryResult, Outcome
 from core.reports.overview import ACCOUNT_PAUSED
@@ -325,3 +325,23 @@ def test_what_a_living_worker_has_no_call_for_is_unknown_never_pending(
     assert counts(app, cast.acme.id, campaign_id) == {"unknown": 3}
     send_until_idle(app)
     assert simulator.messages() == []
+
+
+def test_a_content_and_a_time_zone_that_are_good_no_more_stop_their_tenant_alone(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender, alice: Actor
+) -> None:
+    others = verified_sender(app, simulator, cast.globex.id, "post@globex-post.net")
+    bad = started(app, cast.acme.id, sender.id, addresses(3))
+    one_mail(app, alice, cast.acme.id, sender)
+    good = started(app, cast.globex.id, others.id, addresses(3))
+    with app.db.begin() as session:
+        session.execute(update(Content).where(Content.tenant_id == cast.acme.id).values(subject=""))
+        session.execute(update(Tenant).values(timezone="Gone/Nowhere"))
+    send_until_idle(app)
+    assert counts(app, cast.globex.id, good) == {"sent": 3}
+    with app.db.read() as session:
+        campaign = session.get_one(Campaign, bad)
+        single = session.scalars(select(Message).where(Message.campaign_id.is_(None))).one()
+    assert (campaign.status, single.status) == ("BLOCKED", "failed")
+    for reason in (campaign.status_reason, single.reason):
+        assert "cannot be sent any more: The subject is empty" in (reason or "")
