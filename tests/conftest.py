@@ -7,6 +7,7 @@ must never see anything of acme; root administers.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,6 +104,9 @@ def app(settings: Settings, simulator: Simulator, aws: AwsProviders) -> Iterator
     """The product's own App: real database, real boto3, the simulator behind it."""
     app = replace(build_app(settings), providers=aws)
     yield app
+    for thread in threading.enumerate():
+        if thread.name.startswith("furnish "):  # it would reach into the next test's simulator
+            thread.join(30)
     app.db.dispose()
 
 
