@@ -29,6 +29,7 @@ from core.providers.base import (
     TenantState,
 )
 from core.providers.headers import forbidden
+from core.providers.ses_bulk import BulkCalls
 
 SEND_TIMEOUT_SECONDS = 15.0
 EVENT_DESTINATION = "postyard"
@@ -64,14 +65,13 @@ class SesProvider:
         self._lock = threading.Lock()
         self._account_id: str | None = None
         self._older_client: Any = None
-        self._bulk = threading.local()
         with translated("SES"):
             self._session = boto3.Session(region_name=region)
             self._control = self._control_client("sesv2")
             self._sending = self._session.client(
                 "sesv2", config=sending_config(connections, read_timeout_seconds)
             )
-            self._sending.meta.events.register("before-call.sesv2.SendBulkEmail", self._put_body)
+            self._bulk = BulkCalls(self._sending, self._session.get_credentials)
 
     def get_account(self) -> AccountState:
         with translated("SES"):
@@ -283,7 +283,7 @@ class SesProvider:
         if reason := forbidden(mail):
             return [EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)] * len(mail.entries)
         try:
-            answer = self._send_bulk(orjson.dumps(ses_mail.bulk_request(mail)))
+            answer = self._bulk.send(orjson.dumps(ses_mail.bulk_request(mail)))
         except SEND_FAILED as e:
             return [entry_result(e)] * len(mail.entries)
         results = answer.get("BulkEmailEntryResults") or []
@@ -307,16 +307,6 @@ class SesProvider:
                 Outcome.UNKNOWN, reason="SES answered without a message id; its events will tell."
             )
         return EntryResult(Outcome.ACCEPTED, provider_message_id=answer["MessageId"])
-
-    def _send_bulk(self, body: bytes) -> Any:
-        """With a body that is written already: botocore's own serializer walks SES's model for every field of
-        every recipient, which is most of what a call costs."""
-        self._bulk.body = body
-        return self._sending.send_bulk_email()
-
-    def _put_body(self, params: dict[str, Any], **_: Any) -> None:
-        params["body"] = self._bulk.body
-        params["headers"]["Content-Type"] = "application/json"
 
     def _enabling_status(self, arn: str) -> str:
         return "REINSTATED" if self.get_reputation(arn).aws_status == "DISABLED" else "ENABLED"
