@@ -86,6 +86,7 @@ JOBS = (
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
     Job("end campaigns at their last moment", 30, campaigns.expire_due),
+    Job("finish cancelling campaigns", 30, campaigns.finish_cancelled_due),
     Job("tell of unknown messages", 300, unknown.alert_due),
     Job("judge warm-ups", 300, warm_ups.judge_due),
     Job("forget what tenants sent long ago", 3600, tenant_limits.forget_old),

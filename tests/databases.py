@@ -12,10 +12,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import pytest
 
 from core.db import migrate
 from core.db.engine import Database
 
+# For tests to which one of them does not matter, or is all that matters.
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
 TEMPLATE = "postyard_template"
 MEMORY = Path("/dev/shm")
 ROOM = 2 * 1024**3  # a server takes a quarter of a gigabyte; a test run has several

@@ -9,6 +9,7 @@ from core.campaigns.creating import Created, always_there, check, create
 from core.campaigns.directory import find_tenant_of, get_campaign, list_campaigns, list_messages, status
 from core.campaigns.moves import (
     cancel,
+    finish_cancelled_due,
     move,
     pause,
     refuse_too_late,
@@ -29,6 +30,7 @@ __all__ = [
     "create",
     "expire_due",
     "find_tenant_of",
+    "finish_cancelled_due",
     "get_campaign",
     "list_campaigns",
     "list_messages",

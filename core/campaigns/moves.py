@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import case, null, select, update
+from sqlalchemy import case, exists, null, select, update
 from sqlalchemy.orm import Session
 
 from core import audit, routes
-from core.access import Action, Actor
+from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.campaigns.directory import get_campaign, status
 from core.campaigns.views import CampaignView
-from core.db.models import Campaign, Message, Sender, Tenant
+from core.db.engine import AWAY
+from core.db.models import AuditEntry, Campaign, Message, Sender, Tenant
 from core.db.states import CampaignStatus, MessageStatus, ProviderName, SendingStatus
 from core.errors import Conflict, InputError, SendingPaused
 from core.identities import get_identity
 from core.routes import Route
 from core.tenants import get_tenant
 
+logger = logging.getLogger(__name__)
+
+ROWS_PER_TRANSACTION = 5_000
+CANCEL = "cancel campaign"  # in the audit log
 # Who may follow whom; every change of state goes through `move`.
 MOVES: dict[CampaignStatus, frozenset[CampaignStatus]] = {
     CampaignStatus.DRAFT: frozenset({CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
@@ -89,26 +95,30 @@ def resume(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign
 
 
 def cancel(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> CampaignView:
-    """End it: those not written to yet become cancelled. Cannot be undone."""
+    """End it: those not written to yet become cancelled. Cannot be undone. It is cancelled at once; its list
+    follows in blocks, and should that be cut short `finish_cancelled_due` goes on."""
     now = app.now()
     with app.db.begin() as session:
         campaign = _owned(session, actor, tenant_id, campaign_id)
         if CampaignStatus.CANCELLED not in MOVES[CampaignStatus(campaign.status)]:
             raise Conflict(_not_possible(campaign, "cancelled"))
-        move(session, actor, campaign, CampaignStatus.CANCELLED, "cancel campaign", now)
+        move(session, actor, campaign, CampaignStatus.CANCELLED, CANCEL, now)
         campaign.finished_at = now
-        session.execute(
-            update(Message)
-            .where(Message.campaign_id == campaign.id, Message.status == MessageStatus.PENDING)
-            .values(
-                never_sent(
-                    MessageStatus.CANCELLED,
-                    f"The campaign was cancelled by {actor.username}.",
-                    actor.username,
-                )
-            )
-        )
+    try:
+        _cancel_waiting(app, campaign_id, actor.username)
+    except AWAY:
+        logger.warning("campaign %d is cancelled; a job cancels the rest of its list", campaign_id)
     return status(app, actor, tenant_id, campaign_id)
+
+
+def finish_cancelled_due(app: App) -> str:
+    """Job: nobody waits in a cancelled campaign, also when who cancelled it did not get to its list's end."""
+    waiting = exists().where(Message.campaign_id == Campaign.id, Message.status == MessageStatus.PENDING)
+    query = select(Campaign).where(Campaign.status == CampaignStatus.CANCELLED, waiting).order_by(Campaign.id)
+    with app.db.read() as session:
+        unfinished = {campaign.id: _who_cancelled(session, campaign) for campaign in session.scalars(query)}
+    cancelled = sum(_cancel_waiting(app, campaign_id, by) for campaign_id, by in unfinished.items())
+    return f"{cancelled} messages cancelled"
 
 
 def way_of(app: App, actor: Actor, tenant_id: int, campaign_id: int) -> Route | str:
@@ -145,6 +155,20 @@ def never_sent(status: MessageStatus, reason: str, by: str) -> dict[str, Any]:
         "reason": case((is_again, again), else_=reason),
         "left_by": case((is_again, by), else_=null()),
     }
+
+
+def block_waiting(session: Session, campaign_id: int, after: int) -> list[int]:
+    """Those beyond `after` who wait, as many as one transaction writes, held in the order in which everybody
+    locks them."""
+    query = (
+        select(Message.id)
+        .where(Message.campaign_id == campaign_id, Message.status == MessageStatus.PENDING)
+        .where(Message.id > after)
+        .order_by(Message.id)
+        .limit(ROWS_PER_TRANSACTION)
+        .with_for_update()
+    )
+    return list(session.scalars(query))
 
 
 def refuse_too_late(session: Session, campaign: Campaign, now: datetime) -> None:
@@ -196,6 +220,34 @@ def move(
         name=campaign.name,
         **detail,
     )
+
+
+def _cancel_waiting(app: App, campaign_id: int, by: str) -> int:
+    """Of a campaign that is cancelled already: neither it nor its lane is held meanwhile. Whoever comes back
+    to it behind this one is cancelled by the one who puts it back: core/sending/record.py."""
+    cancelled = after = 0
+    reason = f"The campaign was cancelled by {by}."
+    while True:
+        with app.db.begin() as session:
+            ids = block_waiting(session, campaign_id, after)
+            if not ids:
+                return cancelled
+            session.execute(
+                update(Message)
+                .where(Message.id.in_(ids), Message.status == MessageStatus.PENDING)
+                .values(never_sent(MessageStatus.CANCELLED, reason, by))
+            )
+        cancelled += len(ids)
+        after = ids[-1]
+
+
+def _who_cancelled(session: Session, campaign: Campaign) -> str:
+    query = select(AuditEntry.actor).where(
+        AuditEntry.tenant_id == campaign.tenant_id,
+        AuditEntry.action == CANCEL,
+        AuditEntry.subject == f"campaign {campaign.id}",
+    )
+    return session.scalar(query.limit(1)) or SYSTEM.username
 
 
 def _owned(session: Session, actor: Actor, tenant_id: int, campaign_id: int) -> Campaign:

@@ -11,7 +11,7 @@ from core import audit
 from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.campaigns.directory import get_campaign, status
-from core.campaigns.moves import ENDED, UNDER_WAY, last_moment, move, never_sent
+from core.campaigns.moves import ENDED, UNDER_WAY, block_waiting, last_moment, move, never_sent
 from core.campaigns.views import CampaignView
 from core.db.conflicts import one_wins
 from core.db.models import Campaign, Message
@@ -19,7 +19,6 @@ from core.db.states import CampaignStatus, MessageStatus
 from core.errors import Conflict, InputError
 
 FASTEST = 10_000.0
-EXPIRED_PER_TRANSACTION = 5_000
 WAITING = (MessageStatus.PENDING, MessageStatus.SENDING)
 
 
@@ -92,7 +91,7 @@ def _expire(app: App, tenant_id: int, campaign_id: int) -> int:
             campaign = get_campaign(session, tenant_id, campaign_id, lock=True)
             if not _is_over(campaign, app.now()):  # it was given more time, or ended otherwise
                 return expired
-            ids = _waiting(session, campaign, after)
+            ids = block_waiting(session, campaign.id, after)
             if not ids:
                 _end(session, campaign, app.now())
                 return expired
@@ -113,19 +112,6 @@ def _expire(app: App, tenant_id: int, campaign_id: int) -> int:
 
 def _is_over(campaign: Campaign, now: datetime) -> bool:
     return campaign.status in UNDER_WAY and campaign.send_until is not None and campaign.send_until <= now
-
-
-def _waiting(session: Session, campaign: Campaign, after: int) -> list[int]:
-    """A block of them, in the order of their ids, as everybody locks them."""
-    query = (
-        select(Message.id)
-        .where(Message.campaign_id == campaign.id, Message.status == MessageStatus.PENDING)
-        .where(Message.id > after)
-        .order_by(Message.id)
-        .limit(EXPIRED_PER_TRANSACTION)
-        .with_for_update()
-    )
-    return list(session.scalars(query))
 
 
 def _end(session: Session, campaign: Campaign, now: datetime) -> None:

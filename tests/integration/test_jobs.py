@@ -43,6 +43,7 @@ ALL = {
     "find dead workers": (10, sending.reap_dead),
     "retry parked events": (60, events.retry_parked_due),
     "end campaigns at their last moment": (30, campaigns.expire_due),
+    "finish cancelling campaigns": (30, campaigns.finish_cancelled_due),
     "tell of unknown messages": (300, unknown.alert_due),
     "judge warm-ups": (300, warm_ups.judge_due),
     "forget what tenants sent long ago": (3600, limits.forget_old),

@@ -173,6 +173,7 @@ class Scene:
                 if world.random.random() < 0.1:
                     accounts.refresh_due(app)
                 campaigns.expire_due(app)
+                campaigns.finish_cancelled_due(app)
             except AWAY:
                 continue
 
