@@ -22,6 +22,7 @@ from core.installation import watch as watching
 from core.settings import Settings
 from tests.campaigning import addresses, counts, draft, send_until_idle, started, written_to
 from tests.conftest import Cast, verified_sender
+from tests.databases import ON_POSTGRESQL, ON_SQLITE
 from tests.installations import (
     NOON,
     Backup,
@@ -36,10 +37,6 @@ from tests.installations import (
 )
 from tests.simulators import Simulator
 
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-ON_POSTGRESQL = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
-)
 COPY = "This database is an older copy of itself"
 
 
@@ -98,7 +95,7 @@ def test_after_it_was_let_go_every_host_goes_on_also_one_that_was_off(
     assert alert.cleared_at is not None
 
 
-@SQLITE
+@ON_SQLITE
 def test_putting_the_first_database_back_after_that_is_another_copy(made: tuple[App, Clock]) -> None:
     app, clock = made
     waiting(app)
@@ -113,7 +110,7 @@ def test_putting_the_first_database_back_after_that_is_another_copy(made: tuple[
     assert "another one: mail-1 sent from another" in (reason(app) or "")
 
 
-@SQLITE
+@ON_SQLITE
 def test_a_scheduler_that_is_off_may_start_within_minutes_after_it(made: tuple[App, Clock]) -> None:
     app, clock = made
     waiting(app)
@@ -151,7 +148,7 @@ def test_of_two_at_once_one_wins_and_one_is_told(bare: App) -> None:
         assert len(session.scalars(select(AuditEntry)).all()) == 1
 
 
-@SQLITE
+@ON_SQLITE
 def test_what_is_held_for_another_reason_by_now_stays(bare: App) -> None:
     held(bare, "The clock jumped.")
     with pytest.raises(Conflict, match="another reason by now"):
@@ -159,7 +156,7 @@ def test_what_is_held_for_another_reason_by_now_stays(bare: App) -> None:
     assert reason(bare) == "The clock jumped."
 
 
-@SQLITE
+@ON_SQLITE
 def test_only_staff_see_why_and_let_it_go(bare: App) -> None:
     ledger = waiting(bare)
     held(bare)
@@ -205,7 +202,7 @@ def postyard(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sending", *arguments], prog_name="postyard")
 
 
-@SQLITE
+@ON_SQLITE
 def test_the_command_line_shows_and_continues(bare: App, on_this_database: None) -> None:
     waiting(bare)
     assert "nothing holds it" in postyard("show").output
@@ -230,7 +227,7 @@ def test_the_command_line_shows_and_continues(bare: App, on_this_database: None)
 # The sending itself
 
 
-@SQLITE
+@ON_SQLITE
 def test_after_a_restore_nothing_leaves_until_a_person_says_so_and_then_all_of_it_once(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
 ) -> None:

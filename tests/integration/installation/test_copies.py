@@ -12,6 +12,7 @@ from core.app import App
 from core.db.models import Alert, AuditEntry, Campaign, Installation
 from core.installation import watch as watching
 from core.installation.signs import Host
+from tests.databases import ON_POSTGRESQL, ON_SQLITE
 from tests.installations import (
     HERE,
     NOON,
@@ -26,10 +27,6 @@ from tests.installations import (
     watch,
 )
 
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-ON_POSTGRESQL = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
-)
 AGAIN = "Whoever was written to since then will be written to again, unless the campaign is cancelled"
 
 
@@ -69,7 +66,7 @@ def test_one_that_starts_later_reads_it_in_its_file(app: App, clock: Clock) -> N
     assert "This database is an older copy of itself" in told(app)
 
 
-@SQLITE
+@ON_SQLITE
 def test_what_a_power_cut_took_from_sqlite_is_asked_about(app: App, clock: Clock) -> None:
     waiting(app)
     beats(app, watch(app), clock, 2)
@@ -90,7 +87,7 @@ def test_another_database_in_the_same_place_is_held(app: App, clock: Clock) -> N
     assert "mail-1 sent from another until 4 May 2026, 12:00 UTC" in told(app)
 
 
-@SQLITE
+@ON_SQLITE
 def test_a_copied_machine_is_held_and_its_original_is_not(app: App, clock: Clock) -> None:
     waiting(app)
     beats(app, watch(app), clock, 2)
@@ -104,7 +101,7 @@ def test_a_copied_machine_is_held_and_its_original_is_not(app: App, clock: Clock
     assert reason(app) is None
 
 
-@SQLITE
+@ON_SQLITE
 @pytest.mark.parametrize("here", [Host("copy", ""), Host("copy", HERE.machine)], ids=["unknown", "kept"])
 def test_what_no_machine_id_tells_apart_is_known_by_its_age(app: App, clock: Clock, here: Host) -> None:
     waiting(app)
@@ -133,7 +130,7 @@ def test_a_copy_in_which_nothing_waits_goes_on_under_a_new_name(app: App, clock:
 
 
 @pytest.mark.parametrize("status", ["BLOCKED", "HOLDING", "SCHEDULED"])
-@SQLITE
+@ON_SQLITE
 def test_in_a_copy_what_would_go_on_by_itself_later_counts_too(app: App, clock: Clock, status: str) -> None:
     waiting(app, status=status)
     beats(app, watch(app), clock)

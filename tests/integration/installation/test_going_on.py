@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from core.app import App
 from core.installation import watch as watching
 from core.installation.signs import Host
+from tests.databases import ON_POSTGRESQL, ON_SQLITE
 from tests.installations import (
     HERE,
     NOON,
@@ -27,10 +28,6 @@ from tests.installations import (
     watch,
 )
 
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-ON_POSTGRESQL = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
-)
 AGAIN = "Whoever was written to since then will be written to again, unless the campaign is cancelled"
 
 
@@ -157,7 +154,7 @@ def test_a_standby_that_lacks_the_last_beats_goes_on(
     assert "has lost its last 5 beats" in caplog.text
 
 
-@SQLITE
+@ON_SQLITE
 def test_what_was_not_committed_is_not_remembered(app: App, clock: Clock) -> None:
     waiting(app)
     lives = watch(app)
@@ -176,7 +173,7 @@ def test_what_was_not_committed_is_not_remembered(app: App, clock: Clock) -> Non
     assert (row(app).beat, reason(app)) == (3, None)
 
 
-@SQLITE
+@ON_SQLITE
 def test_a_file_that_cannot_be_read_or_kept_stops_nobody(
     app: App, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
