@@ -22,7 +22,7 @@ from core.installation import watch as watching
 from core.settings import Settings
 from tests.campaigning import addresses, counts, draft, send_until_idle, started, written_to
 from tests.conftest import Cast, verified_sender
-from tests.databases import ON_POSTGRESQL, ON_SQLITE
+from tests.databases import ON_SQLITE
 from tests.installations import (
     NOON,
     Backup,
