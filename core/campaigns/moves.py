@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import case, exists, null, select, update
+from sqlalchemy import ColumnElement, case, exists, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from core import audit, routes
@@ -145,11 +145,11 @@ def route_of(app: App, session: Session, campaign: Campaign, *, hold: bool = Tru
     return way
 
 
-def never_sent(status: MessageStatus, reason: str, by: str) -> dict[str, Any]:
-    """Values for those who wait no more. One that was to be sent again is as unknown as it was: its first
-    attempt may have arrived."""
+def never_sent(status: MessageStatus, reason: str | ColumnElement[str], by: str) -> dict[str, Any]:
+    """Values for those who wait no more, or were refused. One that was to be sent again is as unknown as it
+    was: its first attempt may have arrived."""
     is_again = Message.resent_by.is_not(None)
-    again = f"Its first attempt was never reported, and it was not sent again: {reason}"
+    again = literal("Its first attempt was never reported, and it was not sent again: ") + reason
     return {
         "status": case((is_again, MessageStatus.UNKNOWN.value), else_=status.value),
         "reason": case((is_again, again), else_=reason),

@@ -6,16 +6,18 @@ has already proved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, String, bindparam, case, cast, func, null, or_, update
+from sqlalchemy import BigInteger, String, bindparam, case, cast, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from core.access import SYSTEM
+from core.campaigns.moves import never_sent
 from core.db.base import UtcDateTime
 from core.db.models import Message
 from core.db.states import MessageStatus
@@ -52,6 +54,13 @@ def write(session: Session, kind: Kind, rows: Sequence[Row], *, at: datetime) ->
     return set() if kind is Kind.ACCEPTED else set(moved.scalars())
 
 
+def lock(session: Session, message_ids: Iterable[int]) -> None:
+    """In the order of their ids, as everybody locks them: what several statements write one after the other
+    would be locked in theirs."""
+    rows = select(Message.id).where(Message.id.in_(sorted(message_ids))).order_by(Message.id)
+    session.execute(rows.with_for_update(key_share=True))
+
+
 def _statement(dialect: str, kind: Kind) -> Any:
     if dialect == "sqlite":
         told = func.json_each(bindparam("told", type_=String)).table_valued("value", name="told")
@@ -85,8 +94,10 @@ def _moved(ours: Any, kind: Kind, told: Any) -> Any:
             )
             .returning(Message.id)
         )
-    status = MessageStatus.FAILED if kind is Kind.REFUSED else MessageStatus.UNKNOWN
-    return ours.where(_SENDING).values(status=status.value, reason=told).returning(Message.id)
+    values = {"status": MessageStatus.UNKNOWN.value, "reason": told}
+    if kind is Kind.REFUSED:
+        values = never_sent(MessageStatus.FAILED, told, SYSTEM.username)
+    return ours.where(_SENDING).values(values).returning(Message.id)
 
 
 _STATEMENTS = {

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import alerts, lanes, limits
@@ -42,6 +42,11 @@ CLOSED_FOR = {
 # Refused one after the other: then it is not the recipients.
 REFUSALS_THAT_STOP_A_CAMPAIGN = 5
 LOOK_BACK_ROWS = 100
+# The first time it has failed; the second it is left as unknown as it was.
+_REFUSED = or_(
+    Message.status == MessageStatus.FAILED.value,
+    and_(Message.status == MessageStatus.UNKNOWN.value, Message.left_by == SYSTEM.username),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,10 @@ def record(app: App, finished: Sequence[Finished]) -> None:
     with app.db.begin() as session:
         ended = _lock(session, finished)
         moved: set[int] = set()
-        for kind, rows in _by_kind(finished).items():
+        by_kind = _by_kind(finished)
+        if len(by_kind) > 1:
+            answers.lock(session, [id_ for done in finished for id_ in done.call.message_ids])
+        for kind, rows in by_kind.items():
             moved |= answers.write(session, kind, rows, at=max(done.replied_at for done in finished))
         _give_back(app, session, finished, moved)
         for done in finished:
@@ -223,16 +231,16 @@ def _refuses_everybody(session: Session, call: Call) -> bool:
     last = max(call.message_ids)
     # By id alone: a condition on the campaign would make SQLite read all of it.
     query = (
-        select(Message.campaign_id, Message.status)
+        select(Message.campaign_id, Message.status, _REFUSED.label("is_refused"))
         .where(Message.id.between(last - LOOK_BACK_ROWS, last), Message.attempt.is_not(None))
         .order_by(Message.id.desc())
     )
     answered = [
-        row.status
+        row.is_refused
         for row in session.execute(query)
         if row.campaign_id == call.campaign_id and row.status != MessageStatus.SENDING
     ][:REFUSALS_THAT_STOP_A_CAMPAIGN]
-    return answered == [MessageStatus.FAILED] * REFUSALS_THAT_STOP_A_CAMPAIGN
+    return len(answered) == REFUSALS_THAT_STOP_A_CAMPAIGN and all(answered)
 
 
 def _one_of_each_outcome(results: list[EntryResult]) -> Iterator[EntryResult]:

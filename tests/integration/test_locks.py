@@ -187,3 +187,22 @@ def test_what_is_given_back_while_ses_is_asked_for_its_count_is_not_taken_for_se
     event.listen(app.db.engine, "before_cursor_execute", give_back)
     with app.db.read() as session:
         assert lanes.granted_and_answered(session, 1) == 0
+
+
+@POSTGRESQL
+def test_answers_of_several_kinds_and_events_of_the_same_mail_never_wait_for_each_other(app: App) -> None:
+    campaign_of(app, fast_account(app), "acme", 3)
+    engine = Engine(app)
+    [call] = engine.calls()
+    answers = engine.answered(call, Outcome.ACCEPTED, Outcome.UNKNOWN)
+    recorded = Visitor(lambda: record(engine.app, [answers]))
+    with app.db.begin() as session:
+        # As the ingest holds what its block is about.
+        _, second, third = (select(Message.id).where(Message.id == id_) for id_ in call.message_ids)
+        session.execute(second.with_for_update())
+        recorded.come()
+        session.execute(third.with_for_update())
+    assert recorded.left() is None
+    with app.db.read() as session:
+        statuses = session.scalars(select(Message.status).order_by(Message.id)).all()
+    assert statuses == ["sent", "unknown", "sent"]
