@@ -15,6 +15,8 @@ from core.db.models import (
     Campaign,
     Content,
     DailyCount,
+    DomainCount,
+    DomainTotal,
     Event,
     Identity,
     Message,
@@ -24,7 +26,7 @@ from core.db.models import (
     Tenant,
 )
 from core.db.states import BounceType, EventType
-from core.events.counting import COLUMNS, NOTHING, Key, Tally
+from core.events.counting import COLUMNS, Counted, kept
 from core.providers.base import ProviderEvent
 
 ATTEMPT = "00112233aabbccdd"
@@ -135,23 +137,18 @@ class Ledger:
         with self.app.db.read() as session:
             return session.get_one(Tenant, self.tenant.id)
 
-    def counts(self) -> dict[Key, Tally]:
-        """The rollups of the tenant, without rows of zeros."""
+    def counts(self) -> Counted:
+        """The rollups of the tenant."""
         with self.app.db.read() as session:
-            rows = list(session.scalars(select(DailyCount).where(DailyCount.tenant_id == self.tenant.id)))
-        found = {
-            Key(r.tenant_id, r.day, r.campaign_id, r.recipient_domain): tuple(getattr(r, c) for c in COLUMNS)
-            for r in rows
-        }
-        return {key: counts for key, counts in found.items() if counts != NOTHING}
+            return kept(session, self.tenant.id)
 
     def total(self, column: str) -> int:
-        return sum(counts[COLUMNS.index(column)] for counts in self.counts().values())
+        return sum(counts[COLUMNS.index(column)] for counts in self.counts().daily.values())
 
     def forget_events(self) -> None:
         """Back to before any event came."""
         with self.app.db.begin() as session:
-            for table in (Suppression, Event, ParkedEvent, DailyCount, Message):
+            for table in (Suppression, Event, ParkedEvent, DailyCount, DomainCount, DomainTotal, Message):
                 session.execute(delete(table))
 
     def _all(self, table: Any) -> list[Any]:

@@ -93,8 +93,7 @@ def write(session: Session, plan: Plan, tenant_id: int, sender_id: int, now: dat
     for mailing in _mailings(plan, rng, writer.unreachable, now):
         writer.write(mailing)
     _write_pause(session, plan, tenant_id, now)
-    counted = counting.recount(session, tenant_id)
-    counting.write(session, {key: list(counts) for key, counts in counted.items()})
+    counting.write(session, counting.recount(session, tenant_id))
 
 
 def _mailings(plan: Plan, rng: Random, unreachable: set[str], now: datetime) -> Iterator[Mailing]:

@@ -1,7 +1,8 @@
 """Counting: the daily rollups, moved by what each message's events newly amount to.
 
-A message is counted once per column, on the UTC day it was armed, whatever day its events come. The columns
-delivered, permanent_bounces and transient_bounces are shares of one whole: a message is in one of them.
+A message is counted once per column, on the day of its tenant's time zone it was armed on, whatever day its
+events come. The columns delivered, permanent_bounces and transient_bounces are shares of one whole: a message
+is in one of them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.db.models import DailyCount, Event, Message
+from core.db.models import DailyCount, DomainCount, DomainTotal, Event, Message, Tenant
 from core.db.upsert import insert
 from core.events.fold import Kind, kind_of
+from core.tenants.limits import zone_of
 
 COLUMNS = (
     "sent",
@@ -27,28 +29,57 @@ COLUMNS = (
     "complaints",
     "opened",
     "clicked",
+    "opened_by_machine",
+    "clicked_by_machine",
     "rejected",
 )
 Tally = tuple[int, ...]
 NOTHING: Tally = (0,) * len(COLUMNS)
 
 
-class Key(NamedTuple):
-    """Of one row of the rollups."""
+class DayKey(NamedTuple):
+    """Of a DailyCount."""
 
     tenant_id: int
     day: date
     campaign_id: int
-    recipient_domain: str
 
 
-def key_of(message: Any) -> Key:
-    return Key(
-        message.tenant_id,
-        (message.armed_at or message.created_at).date(),
-        message.campaign_id or 0,
-        message.address_key.rpartition("@")[2],
-    )
+class DomainKey(NamedTuple):
+    """Of a DomainCount."""
+
+    tenant_id: int
+    domain: str
+    day: date
+
+
+def _zeros() -> defaultdict[Any, list[int]]:
+    return defaultdict(lambda: [*NOTHING])
+
+
+@dataclass(slots=True, eq=False)
+class Counted:
+    """Messages by day and campaign, and the same by recipient domain and day."""
+
+    daily: defaultdict[DayKey, list[int]] = field(default_factory=_zeros)
+    domains: defaultdict[DomainKey, list[int]] = field(default_factory=_zeros)
+
+    def __eq__(self, other: object) -> bool:
+        """Rows of zeros say nothing."""
+        return isinstance(other, Counted) and self._numbers() == other._numbers()
+
+    def _numbers(self) -> list[dict[Any, list[int]]]:
+        return [{key: row for key, row in rows.items() if any(row)} for rows in (self.daily, self.domains)]
+
+    def add(self, message: Any, zone: str, counts: Iterable[int]) -> None:
+        """`zone`: the tenant's time zone."""
+        day = (message.armed_at or message.created_at).astimezone(zone_of(zone)).date()
+        domain = message.address_key.rpartition("@")[2]
+        of_day = self.daily[DayKey(message.tenant_id, day, message.campaign_id or 0)]
+        of_domain = self.domains[DomainKey(message.tenant_id, domain, day)]
+        for n, count in enumerate(counts):
+            of_day[n] += count
+            of_domain[n] += count
 
 
 def tally(events: Iterable[Any]) -> Tally:
@@ -64,46 +95,52 @@ def tally(events: Iterable[Any]) -> Tally:
         int(Kind.COMPLAINT in kinds),
         int(Kind.OPENED in kinds),
         int(Kind.CLICKED in kinds),
+        0,
+        0,
         int(Kind.REJECTED in kinds or Kind.UNRENDERED in kinds),
     )
 
 
-@dataclass(slots=True)
-class Changes:
+@dataclass(slots=True, eq=False)
+class Changes(Counted):
     """What one transaction adds to the rollups."""
 
-    by_key: defaultdict[Key, list[int]] = field(default_factory=lambda: defaultdict(lambda: [*NOTHING]))
     judged: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, message: Any, before: Tally, after: Tally) -> None:
+    def move(self, message: Any, zone: str, before: Tally, after: Tally) -> None:
         if before == after or not message.counts_in_rates:
             return
-        key = key_of(message)
-        row = self.by_key[key]
-        for n in range(len(COLUMNS)):
-            row[n] += after[n] - before[n]
+        self.add(message, zone, [now - then for now, then in zip(after, before, strict=True)])
         if (after[2], after[4]) > (before[2], before[4]):
-            self.judged[key.tenant_id].add(key.campaign_id)
+            self.judged[message.tenant_id].add(message.campaign_id or 0)
 
 
-def write(session: Session, changes: Mapping[Key, list[int]]) -> None:
+def write(session: Session, changes: Counted) -> None:
     """Add the changes, in one order everywhere, so that two writers never wait for each other in a circle."""
+    _add(session, DailyCount, changes.daily, COLUMNS)
+    _add(session, DomainCount, changes.domains, COLUMNS)
+    totals: dict[tuple[int, str], list[int]] = {}
+    for key, counts in changes.domains.items():
+        totals.setdefault((key.tenant_id, key.domain), [0])[0] += counts[0]
+    _add(session, DomainTotal, totals, ("sent",))
+
+
+def _add(session: Session, table: Any, changes: Mapping[Any, list[int]], columns: tuple[str, ...]) -> None:
+    keys = [column.name for column in table.__table__.primary_key]
     rows = [
-        {**key._asdict(), **dict(zip(COLUMNS, counts, strict=True))}
+        {**dict(zip(keys, key, strict=True)), **dict(zip(columns, counts, strict=True))}
         for key, counts in sorted(changes.items())
         if any(counts)
     ]
     if not rows:
         return
-    statement = insert(session, DailyCount)
-    added = {name: getattr(DailyCount, name) + statement.excluded[name] for name in COLUMNS}
-    session.connection().execute(
-        statement.on_conflict_do_update(index_elements=list(Key._fields), set_=added), rows
-    )
+    statement = insert(session, table)
+    added = {name: getattr(table, name) + statement.excluded[name] for name in columns}
+    session.connection().execute(statement.on_conflict_do_update(index_elements=keys, set_=added), rows)
 
 
-def recount(session: Session, tenant_id: int) -> dict[Key, Tally]:
-    """The rollups as the events say they must be, without rows of zeros: the check of what `write` kept."""
+def recount(session: Session, tenant_id: int) -> Counted:
+    """The rollups as the events say they must be: the check of what `write` kept."""
     query = (
         select(
             Message.id,
@@ -112,21 +149,36 @@ def recount(session: Session, tenant_id: int) -> dict[Key, Tally]:
             Message.address_key,
             Message.armed_at,
             Message.created_at,
+            Tenant.timezone,
             Event.type,
+            Event.occurred_at,
             Event.bounce_type,
             Event.bounce_subtype,
             Event.feedback_type,
             Event.counts_in_rates,
         )
         .join(Message, Message.id == Event.message_id)
+        .join(Tenant, Tenant.id == Message.tenant_id)
         .where(Event.tenant_id == tenant_id, Message.counts_in_rates)
     )
     events = defaultdict(list)
     for row in session.execute(query):
         events[row.id].append(row)
-    counted: defaultdict[Key, list[int]] = defaultdict(lambda: [*NOTHING])
+    counted = Counted()
     for rows in events.values():
-        total = counted[key_of(rows[0])]
-        for n, count in enumerate(tally(rows)):
-            total[n] += count
-    return {key: tuple(counts) for key, counts in counted.items() if any(counts)}
+        counted.add(rows[0], rows[0].timezone, tally(rows))
+    return counted
+
+
+def kept(session: Session, tenant_id: int) -> Counted:
+    """The rollups as they are stored."""
+    counted = Counted()
+    for day in session.scalars(select(DailyCount).where(DailyCount.tenant_id == tenant_id)):
+        counted.daily[DayKey(tenant_id, day.day, day.campaign_id)] = _row(day)
+    for domain in session.scalars(select(DomainCount).where(DomainCount.tenant_id == tenant_id)):
+        counted.domains[DomainKey(tenant_id, domain.domain, domain.day)] = _row(domain)
+    return counted
+
+
+def _row(counts: Any) -> list[int]:
+    return [getattr(counts, name) for name in COLUMNS]

@@ -115,11 +115,12 @@ def apply(
     for message_id, fresh in new.items():
         message = matched.messages[message_id]
         after: list[Any] = [*before[message_id], *(event for event, _ in fresh)]
-        changes.add(message, counting.tally(before[message_id]), counting.tally(after))
+        zone = matched.zones[message.tenant_id]
+        changes.move(message, zone, counting.tally(before[message_id]), counting.tally(after))
         moved.append(_row(message, fold(after), fresh[0][0].provider_message_id))
     _update_messages(session, moved)
     suppressed = _suppress(session, matched.messages, new, at)
-    counting.write(session, changes.by_key)
+    counting.write(session, changes)
     paused = _judge(session, changes, at)
     return _summary(matched, sum(map(len, new.values())), suppressed, paused), matched.parked
 

@@ -31,7 +31,7 @@ _MESSAGE: tuple[Any, ...] = (
     Message.created_at,
     Message.counts_in_rates,
 )
-_TENANT: tuple[Any, ...] = (Tenant.id, Tenant.slug, Tenant.topic_arn)
+_TENANT: tuple[Any, ...] = (Tenant.id, Tenant.slug, Tenant.topic_arn, Tenant.timezone)
 
 
 class Doubt(StrEnum):
@@ -54,6 +54,7 @@ class Matched:
     messages: dict[int, Row[Any]]
     events: dict[int, list[ProviderEvent]]  # by message
     parked: list[Parked]
+    zones: dict[int, str]  # time zones, by tenant
 
 
 def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -> Matched:
@@ -75,7 +76,8 @@ def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -
             parked.append(Parked(event, Doubt.UNMATCHED, owner))
         else:
             found[message.id].append(event)
-    return Matched({id_: messages[id_] for id_ in sorted(found)}, found, parked)
+    zones = {tenant.id: tenant.timezone for tenant in tenants.values()}
+    return Matched({id_: messages[id_] for id_ in sorted(found)}, found, parked, zones)
 
 
 def _is_of_attempt(message: Row[Any], attempt: str) -> bool:

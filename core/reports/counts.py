@@ -18,6 +18,8 @@ COLUMNS = (
     "complaints",
     "opened",
     "clicked",
+    "opened_by_machine",
+    "clicked_by_machine",
     "rejected",
 )
 
@@ -26,7 +28,8 @@ COLUMNS = (
 class Counts:
     """Messages, each counted once under its outcome; rates are 0-1, None while there is nothing to divide by.
 
-    `delivered` are those that did not come back later; `transient_bounces` those that were given up.
+    `delivered` are those that did not come back later; `transient_bounces` those that were given up; `opened`
+    and `clicked` those that a person did, so far as anybody can tell, `…_by_machine` those that only one did.
     """
 
     sent: int = 0
@@ -36,6 +39,8 @@ class Counts:
     complaints: int = 0
     opened: int = 0
     clicked: int = 0
+    opened_by_machine: int = 0
+    clicked_by_machine: int = 0
     rejected: int = 0
 
     @property
@@ -66,14 +71,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class DayRates:
-    """Mail that was sent on one UTC day, whenever its outcome came."""
+    """Mail that was sent on one day of the tenant's time zone, whenever its outcome came."""
 
     day: date
     counts: Counts
 
 
-def totals() -> list[Any]:
-    return [func.sum(getattr(DailyCount, name)).label(name) for name in COLUMNS]
+def totals(table: Any = DailyCount) -> list[Any]:
+    return [func.sum(getattr(table, name)).label(name) for name in COLUMNS]
 
 
 def counts_of(row: Row[Any]) -> Counts:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Campaign, DailyCount
+from core.db.models import Campaign, DailyCount, DomainCount, DomainTotal
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
 
 
@@ -30,7 +30,7 @@ class DomainRates:
 
 
 def rates(app: App, actor: Actor, tenant_id: int, *, since: date, until: date) -> list[DayRates]:
-    """One entry per UTC day, both ends included, oldest first."""
+    """One entry per day of the tenant's time zone, both ends included, oldest first."""
     actor.must(Action.SEE_REPORTS, tenant_id)
     query = _sums(DailyCount.day, tenant_id, since, until)
     with app.db.read() as session:
@@ -54,14 +54,23 @@ def by_campaign(app: App, actor: Actor, tenant_id: int, *, since: date, until: d
 def by_domain(
     app: App, actor: Actor, tenant_id: int, *, since: date, until: date, limit: int = 50
 ) -> list[DomainRates]:
-    """Recipient domains by how much mail they were sent."""
+    """The tenant's largest recipient domains, by how much mail they were sent in the range."""
     actor.must(Action.SEE_REPORTS, tenant_id)
-    query = _sums(DailyCount.recipient_domain, tenant_id, since, until)
-    query = query.order_by(func.sum(DailyCount.sent).desc(), DailyCount.recipient_domain).limit(limit)
+    largest = (
+        select(DomainTotal.domain)
+        .where(DomainTotal.tenant_id == tenant_id)
+        .order_by(DomainTotal.sent.desc(), DomainTotal.domain)
+        .limit(limit)
+    )
+    query = (
+        select(DomainCount.domain, *totals(DomainCount))
+        .where(DomainCount.tenant_id == tenant_id, DomainCount.domain.in_(largest))
+        .where(DomainCount.day >= since, DomainCount.day <= until)
+        .group_by(DomainCount.domain)
+        .order_by(func.sum(DomainCount.sent).desc(), DomainCount.domain)
+    )
     with app.db.read() as session:
-        return [
-            DomainRates(domain=row.recipient_domain, counts=counts_of(row)) for row in session.execute(query)
-        ]
+        return [DomainRates(domain=row.domain, counts=counts_of(row)) for row in session.execute(query)]
 
 
 def campaign_names(session: Session, tenant_id: int, campaign_ids: Iterable[int]) -> dict[int, str]:

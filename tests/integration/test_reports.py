@@ -21,6 +21,7 @@ from core.reports import Counts
 from core.settings import Settings
 from tests.conftest import Cast
 from tests.ledger import Ledger, new_account, new_ledger
+from tests.simulators import Simulator
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()
@@ -163,7 +164,7 @@ def test_the_story_of_an_address_is_told_whole(house: House) -> None:
     assert (story.suppression.reason, story.suppression.released_at) == ("BOUNCE", None)
 
 
-def test_the_story_shows_a_suppression_that_was_released(house: House) -> None:
+def test_the_story_shows_a_suppression_that_was_released(house: House, simulator: Simulator) -> None:
     acme = house.acme.tenant.id
     house.acme.add_message("ann@example.com", armed_at=NOW)
     suppressions.add(house.app, house.bob, acme, "ann@example.com")

@@ -58,7 +58,7 @@ def mailed(
         session.add(
             DailyCount(
                 tenant_id=tenant.id, day=moment.date(), campaign_id=moment.hour,
-                recipient_domain="example.com", sent=used, delivered=outcomes - bounces,
+                sent=used, delivered=outcomes - bounces,
                 permanent_bounces=bounces, complaints=complaints,
             )
         )  # fmt: skip

@@ -26,9 +26,7 @@ def count(app: App, slug: str, days_ago: int, **numbers: int) -> None:
     with app.db.begin() as session:
         tenant_id = session.scalar(select(Tenant.id).where(Tenant.slug == slug))
         day = app.now().date() - timedelta(days=days_ago)
-        session.add(
-            DailyCount(tenant_id=tenant_id, day=day, campaign_id=0, recipient_domain="example.com", **numbers)
-        )
+        session.add(DailyCount(tenant_id=tenant_id, day=day, campaign_id=0, **numbers))
 
 
 def change(app: App, slug: str, **values: object) -> None:

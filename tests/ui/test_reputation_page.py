@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from core import access, tenants
 from core.app import App
-from core.db.models import DailyCount, User
+from core.db.models import DailyCount, DomainCount, DomainTotal, User
 from core.reports import Counts, DayRates
 from pages.deliverability._reputation_charts import total
 from tests.conftest import Cast
@@ -24,19 +24,12 @@ def page(console: Console, people: Callable[..., User], cast: Cast) -> Visit:
 
 
 def sent(app: App, tenant_id: int, *, days_ago: int = 1, domain: str = "example.com") -> None:
+    day = (app.now() - timedelta(days=days_ago)).date()
+    counts = {"sent": 1000, "delivered": 970, "permanent_bounces": 30, "complaints": 1}
     with app.db.begin() as session:
-        session.add(
-            DailyCount(
-                tenant_id=tenant_id,
-                day=(app.now() - timedelta(days=days_ago)).date(),
-                campaign_id=0,
-                recipient_domain=domain,
-                sent=1000,
-                delivered=970,
-                permanent_bounces=30,
-                complaints=1,
-            )
-        )
+        session.add(DailyCount(tenant_id=tenant_id, day=day, campaign_id=0, **counts))
+        session.add(DomainCount(tenant_id=tenant_id, day=day, domain=domain, **counts))
+        session.merge(DomainTotal(tenant_id=tenant_id, domain=domain, sent=1000))
 
 
 def test_before_any_mail_the_page_says_what_will_be_here(page: Visit, cast: Cast) -> None:

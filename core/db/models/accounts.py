@@ -35,6 +35,8 @@ class Account(Base):
     queue_url: Mapped[str | None]
     queue_arn: Mapped[str | None]
     dead_letter_queue_url: Mapped[str | None]
+    heartbeat_sender_id: Mapped[int | None]  # from it a mail goes round every so often; None: none does
+    suppressions_compared_at: Mapped[datetime | None]
     status_rule_arn: Mapped[str | None]  # EventBridge: SES tells there when it pauses a tenant itself
     created_at: Mapped[datetime]
 

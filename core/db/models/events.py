@@ -1,8 +1,8 @@
-"""Models: what providers reported, who must not be written to, and the counts kept of it."""
+"""Models: what providers reported, who must not be written to, and whether they still report at all."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,6 +27,11 @@ class Event(Base):
     feedback_type: Mapped[str | None]  # of a complaint; `not-spam` is none
     counts_in_rates: Mapped[bool] = mapped_column(default=True)
     diagnostic: Mapped[str | None] = mapped_column(Text)  # hostile text: shown as text only
+    # Of opens and clicks, hostile too: by what a person is told from a machine.
+    link: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    ip_address: Mapped[str | None]
+    bot_likely: Mapped[bool | None]  # SES's own word, isBotEvent
     raw: Mapped[str] = mapped_column(Text)
     __table_args__ = (Index(None, "tenant_id", "id"),)
 
@@ -37,7 +42,7 @@ class ParkedEvent(Base):
     __tablename__ = "parked_events"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     uid: Mapped[str] = mapped_column(unique=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))  # None: the second provider's
     tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"))
     reason: Mapped[str]  # unmatched, unreadable, wrong tenant
     body: Mapped[str] = mapped_column(Text)
@@ -45,15 +50,18 @@ class ParkedEvent(Base):
     tries: Mapped[int] = mapped_column(default=0)
     retry_at: Mapped[datetime | None] = mapped_column(index=True)
     resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]  # who discarded or replayed it; None: it found its message by itself
+    resolution: Mapped[str | None]  # what became of it: matched, discarded, with the reason given
 
 
 class Suppression(Base):
-    """An address a tenant must not write to; released rows stay as history."""
+    """An address, or with a leading @ a whole domain, a tenant must not write to; released rows stay as
+    history."""
 
     __tablename__ = "suppressions"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
-    address: Mapped[str]  # lower case
+    address: Mapped[str]  # lower case; "@example.com" is everybody there
     reason: Mapped[str]
     source: Mapped[str]  # event, manual, import, unsubscribe
     note: Mapped[str] = mapped_column(default="")
@@ -70,21 +78,34 @@ class Suppression(Base):
     )  # fmt: skip
 
 
-class DailyCount(Base):
-    """What happened to mail armed on one UTC day, by tenant, campaign (0: transactional), recipient domain:
-    a bounce next morning counts against its mail. Kept in the transaction that moves the messages."""
+class SuppressionDifference(Base):
+    """An address on which our list and SES's lists do not agree; resolved rows stay as history."""
 
-    __tablename__ = "daily_counts"
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    campaign_id: Mapped[int] = mapped_column(primary_key=True)
-    recipient_domain: Mapped[str] = mapped_column(primary_key=True)
-    sent: Mapped[int] = mapped_column(default=0)
-    delivered: Mapped[int] = mapped_column(default=0)
-    permanent_bounces: Mapped[int] = mapped_column(default=0)
-    transient_bounces: Mapped[int] = mapped_column(default=0)
-    complaints: Mapped[int] = mapped_column(default=0)
-    opened: Mapped[int] = mapped_column(default=0)
-    clicked: Mapped[int] = mapped_column(default=0)
-    rejected: Mapped[int] = mapped_column(default=0)
-    __table_args__ = (Index(None, "tenant_id", "campaign_id"),)
+    __tablename__ = "suppression_differences"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    tenant_id: Mapped[int]  # 0: SES's account list
+    address: Mapped[str]
+    kind: Mapped[str]  # missing here, missing at SES, on the account's list
+    reason: Mapped[str]  # BOUNCE, COMPLAINT, UNSUBSCRIBE, MANUAL, as the list that has it says
+    listed_at: Mapped[datetime | None]  # since when, at SES
+    found_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    resolution: Mapped[str | None]
+    __table_args__ = (
+        Index("uq_suppression_differences_open", "account_id", "tenant_id", "kind", "address", unique=True,
+              sqlite_where=text("resolved_at IS NULL"), postgresql_where=text("resolved_at IS NULL")),
+    )  # fmt: skip
+
+
+class Heartbeat(Base):
+    """One mail to SES's mailbox simulator, and when its delivery was stored: the whole way round."""
+
+    __tablename__ = "heartbeats"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    begun_at: Mapped[datetime]
+    returned_at: Mapped[datetime | None]
+    __table_args__ = (Index(None, "account_id", "id"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Id, Told
@@ -32,6 +32,8 @@ class Installation(Base):
     beat_at: Mapped[datetime | None]
     held_at: Mapped[datetime | None]  # nothing is sent until a person lets it go on
     held_reason: Mapped[Told | None]
+    complaint_hours: Mapped[float | None]  # median from delivery to complaint, learned; None: too few came
+    counting_rules: Mapped[int] = mapped_column(default=0)  # by which opens and clicks were counted
 
 
 class JobRun(Base):
@@ -62,3 +64,35 @@ class Alert(Base):
         Index("uq_alerts_open", "kind", "cause", unique=True,
               sqlite_where=text("cleared_at IS NULL"), postgresql_where=text("cleared_at IS NULL")),
     )  # fmt: skip
+
+
+class AlertChannel(Base):
+    """Where alerts are sent: an e-mail address, or a webhook that takes what Slack's takes."""
+
+    __tablename__ = "alert_channels"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]  # email, webhook
+    name: Mapped[str]
+    target: Mapped[str] = mapped_column(Text)  # a webhook's address is a secret: encrypted
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"))  # None: every tenant's, and ours
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  declared by SQLAlchemy so
+
+
+class AlertNotice(Base):
+    """That an alert was raised or cleared, on its way to one channel."""
+
+    __tablename__ = "alert_notices"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"))
+    channel_id: Mapped[int] = mapped_column(ForeignKey("alert_channels.id"))
+    news: Mapped[str]  # raised, cleared
+    created_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    retry_at: Mapped[datetime | None] = mapped_column(index=True)  # None: sent, or given up
+    sent_at: Mapped[datetime | None]
+    error: Mapped[Told | None]
+    __table_args__ = (Index(None, "alert_id", "channel_id", "news", unique=True),)

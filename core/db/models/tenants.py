@@ -25,6 +25,16 @@ class Tenant(Base):
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
     resumed_at: Mapped[datetime | None]  # judging of reputation starts anew from here
+    probation_left: Mapped[int] = mapped_column(
+        default=0
+    )  # outcomes until a resumed tenant sends at full speed
+    next_at: Mapped[datetime | None]  # on probation: before it no further call begins
+    # Rates 0-1 at which the tenant is warned about and paused; None: Postyard's own. Never above them.
+    warn_bounce_rate: Mapped[float | None]
+    pause_bounce_rate: Mapped[float | None]
+    warn_complaint_rate: Mapped[float | None]
+    pause_complaint_rate: Mapped[float | None]
+    suppressions_compared_at: Mapped[datetime | None]  # with SES's lists
     ses_status_synced: Mapped[bool] = mapped_column(default=True)  # False: SES must still be told
     ses_tenant_id: Mapped[str | None]
     ses_tenant_arn: Mapped[str | None]
