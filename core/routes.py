@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import formataddr, parseaddr
 from typing import Protocol
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import and_, exists, not_, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -81,6 +81,15 @@ def own_way(*, campaign: bool) -> ColumnElement[bool]:
     if not campaign:
         return verified
     return and_(verified, or_(Identity.type != DOMAIN, Identity.dkim_status == VerificationStatus.SUCCESS))
+
+
+def second_way(*, campaign: bool) -> ColumnElement[bool]:
+    """SQL for what `route` sends through the second provider, where there is one."""
+    fallen_back = or_(
+        Tenant.fallback_policy == FallbackPolicy.UNMATCHED_SENDER.value,
+        and_(Tenant.fallback_policy == FallbackPolicy.NO_VERIFIED_DOMAIN.value, not_(_has_verified_domain())),
+    )
+    return and_(not_(own_way(campaign=campaign)), fallen_back)
 
 
 def route(standing: Standing, fallback_from: str, *, campaign: bool) -> Route | str:

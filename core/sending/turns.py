@@ -66,7 +66,7 @@ def candidates(
 ) -> tuple[list[Candidate], list[tuple[Work, str]]]:
     """Those whose mail may go, in the order of their turns, and campaigns that can go by no way, with why."""
     campaigns, stuck = _campaigns(session, lane, account_id, fallback_from, resting, now)
-    single = _transactional(session, lane, account_id, fallback_from, resting)
+    single = _transactional(session, lane, account_id, resting)
     first, second = (campaigns, single) if lane.was_transactional else (single, campaigns)
     return [*first, *second], stuck
 
@@ -129,25 +129,29 @@ def _in_turn(found: dict[int, list[Candidate]], lane: Lane) -> Iterator[Candidat
 
 
 def _transactional(
-    session: Session, lane: Lane, account_id: int | None, fallback_from: str, resting: Sequence[int]
+    session: Session, lane: Lane, account_id: int | None, resting: Sequence[int]
 ) -> list[Candidate]:
-    query = select(Tenant.id).where(Tenant.sending_status.in_(MAY_SEND), _has_transactional())
+    """Tenants with mail that may go by the lane: what can go no way keeps nobody waiting for it."""
+    way = routes.own_way(campaign=False) if account_id is not None else routes.second_way(campaign=False)
+    query = select(Tenant.id).where(Tenant.sending_status.in_(MAY_SEND), _has_transactional(way))
     if account_id is not None:
         query = query.where(Tenant.account_id == account_id)
-    elif fallback_from:
-        query = query.where(Tenant.fallback_policy != FallbackPolicy.NONE)
     ids = [id_ for id_ in session.scalars(query.order_by(Tenant.id)) if id_ not in resting]
     ids.sort(key=lambda id_: (id_ <= lane.transactional_tenant_id, id_))
     return [Candidate(id_, None, None) for id_ in ids]
 
 
-def _has_transactional() -> ColumnElement[bool]:
-    waiting = exists().where(
+def _has_transactional(way: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    """`way`: only what goes this way."""
+    waiting = select(Message.id).where(
         Message.tenant_id == Tenant.id,
         Message.campaign_id.is_(None),
         Message.status == MessageStatus.PENDING.value,
     )
-    return waiting.correlate(Tenant)
+    if way is not None:
+        waiting = waiting.join(Sender, Sender.id == Message.sender_id)
+        waiting = waiting.join(Identity, Identity.id == Sender.identity_id).where(way)
+    return exists(waiting).correlate(Tenant)
 
 
 WHERE_IT_COMES_FROM = (
