@@ -1,0 +1,1 @@
+"""Hooks: what others send us over HTTPS: SNS notifications, Resend's events."""

@@ -1,0 +1,1 @@
+"""Notices: alerts on their way to people, by e-mail and webhook."""
