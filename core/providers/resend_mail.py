@@ -48,6 +48,11 @@ _OUTCOMES_BY_STATUS = {
     422: Outcome.REFUSED,
     429: Outcome.THROTTLED,
 }
+NO_ROOM = EntryResult(
+    Outcome.NOT_SENT,
+    code="no_room",
+    reason="There was no room for it beside the others in one request to Resend; it goes with a next one",
+)
 _LOG_TELLS = "Resend's own log tells whether the mail went out."
 
 
@@ -92,6 +97,26 @@ def email(mail: BulkMail, entry: BulkEntry) -> dict[str, Any] | EntryResult:
         "to": [entry.address],
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def batch(mail: BulkMail, most_bytes: int) -> tuple[list[bytes], list[EntryResult | None]]:
+    """The mails of one request, each as JSON, and by entry what is known without asking; None: it is in the
+    request. What has no room there waits for another; a first one is in it whatever its size."""
+    wanted: list[bytes] = []
+    known: list[EntryResult | None] = []
+    size, is_full = 1, False  # the brackets: each mail comes with a comma, or the second of them
+    for entry in mail.entries:
+        made = NO_ROOM if is_full else email(mail, entry)
+        if isinstance(made, EntryResult):
+            known.append(made)
+            continue
+        written = orjson.dumps(made)
+        is_full = bool(wanted) and size + len(written) + 1 > most_bytes
+        known.append(NO_ROOM if is_full else None)
+        if not is_full:
+            wanted.append(written)
+            size += len(written) + 1
+    return wanted, known
 
 
 def from_field(written: str) -> str:

@@ -184,7 +184,7 @@ def _draw_consequences(session: Session, done: Finished) -> None:
     for result in _one_of_each_outcome(done.results):
         if result.outcome is Outcome.ACCEPTED and done.call.lane.account_id is None:
             _clear_refused_key(session, done)  # of an account: core/accounts.py
-        elif pause := CLOSED_FOR.get(result.outcome):
+        elif pause := _closed_for(result, done):
             _close(session, done, result, pause)
         elif result.outcome is Outcome.PAUSED and result.account_wide:
             # Its campaigns only wait: they go on by themselves once GetAccount says that SES sends again.
@@ -195,6 +195,13 @@ def _draw_consequences(session: Session, done: Finished) -> None:
             result.outcome is Outcome.REFUSED and _refuses_everybody(session, done.call)
         ):
             _stop(session, done.call, result.reason or result.code)
+
+
+def _closed_for(result: EntryResult, done: Finished) -> timedelta | None:
+    """What was not sent beside others that were had no room: nothing is wrong with the way."""
+    if result.outcome is Outcome.NOT_SENT and any(r.outcome is Outcome.ACCEPTED for r in done.results):
+        return None
+    return CLOSED_FOR.get(result.outcome)
 
 
 def _close(session: Session, done: Finished, result: EntryResult, pause: timedelta) -> None:

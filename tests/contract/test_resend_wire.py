@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from core.errors import ConfigurationError
 from core.providers.base import BulkEntry, BulkMail, EntryResult, Outcome
-from core.providers.resend import ResendProvider
+from core.providers.resend import LARGEST_REQUEST, ResendProvider
 from core.providers.resend_mail import from_field
 from tests.contract.ses_mail import mail
 from tests.contract.ways import resend
@@ -252,3 +253,29 @@ def test_an_api_key_that_no_header_carries_is_told_and_not_shown(key: str) -> No
 )
 def test_a_display_name_is_unicode_and_quoted_where_it_must_be(written: str, field: str) -> None:
     assert from_field(written) == field
+
+
+def heavy(count: int, html_bytes: int) -> BulkMail:
+    return keyed(count, html="h" * html_bytes)
+
+
+def test_no_request_is_larger_than_resend_takes_and_the_rest_waits(
+    wire: Wire, provider: ResendProvider
+) -> None:
+    wire.answers_in_turn((200, {"data": [{"id": f"m{number}"} for number in range(79)]}))
+    results = provider.send_bulk(heavy(100, 500_000))
+    assert Counter(outcomes(results)) == {Outcome.ACCEPTED: 79, Outcome.NOT_SENT: 21}
+    assert outcomes(results[79:]) == [Outcome.NOT_SENT] * 21
+    assert "no room" in results[99].reason
+    [(_, _, body)] = wire.requests
+    assert len(body) == 79
+    assert int(wire.headers[0]["content-length"]) < LARGEST_REQUEST
+
+
+def test_a_mail_that_is_too_large_by_itself_is_resends_to_refuse(
+    wire: Wire, provider: ResendProvider
+) -> None:
+    wire.answers_in_turn(error(413, ""))
+    results = provider.send_bulk(heavy(2, LARGEST_REQUEST))
+    assert outcomes(results) == [Outcome.REFUSED, Outcome.NOT_SENT]
+    assert len(wire.requests) == 1

@@ -382,3 +382,14 @@ def test_resend_sends_nothing_twice_under_one_key_and_a_new_attempt_has_another(
     [next_time] = engine.calls()
     assert next_time.message_ids == armed.message_ids
     assert next_time.mail.idempotency_key != armed.mail.idempotency_key
+
+
+@SQLITE
+def test_what_had_no_room_in_a_request_goes_with_the_next_and_holds_nobody(app: App) -> None:
+    unverified(app, fast_account(app), "acme", 150)
+    engine = Engine(app)
+    engine.run(7, Outcome.ACCEPTED, Outcome.NOT_SENT)
+    assert len(engine.begun) >= 8
+    assert all(after.at - before.at >= A_TURN for before, after in pairwise(engine.begun))
+    with app.db.read() as session:
+        assert set(session.scalars(select(Message.status))) == {"sent"}
