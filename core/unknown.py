@@ -8,10 +8,11 @@ by itself, and nothing another way than the first time.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, case, func, select, update
 from sqlalchemy.orm import Session
 
 from core import alerts, audit
@@ -24,6 +25,7 @@ from core.db.states import CampaignStatus, MessageStatus, ProviderName
 from core.errors import Conflict, PostyardError, ProviderError
 from core.events import seconds_behind
 from core.routes import Route
+from core.sending.worker import EVENTS_TELL
 from core.tenants import get_tenant
 
 SILENT_AFTER = timedelta(hours=72)
@@ -31,6 +33,11 @@ SILENT_AFTER = timedelta(hours=72)
 TOLERATED_LAG_SECONDS = 900.0
 ALERT = "unknown messages"
 MESSAGES_PER_STATEMENT = 5_000
+# What is promised while events are awaited, and not kept then.
+PROMISES = (EVENTS_TELL, "; its events will tell")
+NO_WORD = "72 hours brought no word of it, so nobody knows whether it arrived."
+ON_ITS_PAGE = "Send it again or leave it so on its campaign's page."
+SINGLE = "It is not sent again by itself; if it arrived, a new message is a second one."
 WAYS = {ProviderName.SES: "Amazon SES", ProviderName.RESEND: "Resend"}
 
 
@@ -138,7 +145,7 @@ def leave(app: App, actor: Actor, tenant_id: int, campaign_id: int, *, expected:
         campaign = get_campaign(session, tenant_id, campaign_id, lock=True)
         ids = _lock(session, *_silent(campaign, now))
         _refuse_another(expected, len(ids))
-        reason = func.coalesce(Message.reason, "") + f" Left so by {actor.username}."
+        reason = _known_by_then(f"Left so by {actor.username}.")
         _change(session, ids, left_by=actor.username, reason=reason)
         _record(session, actor, campaign, "leave unknown messages", now, len(ids))
         _clear_when_none(session, campaign, now)
@@ -146,24 +153,51 @@ def leave(app: App, actor: Actor, tenant_id: int, campaign_id: int, *, expected:
 
 
 def alert_due(app: App) -> str:
-    """One alert for each campaign with messages for a person, until it has none."""
+    """Those that nobody reported say so, and each campaign with messages for a person has one alert, until it
+    has none."""
     with app.db.read() as session:
-        found = _campaigns_with_silent(session, app.now())
-        account_ids = {account_id for _, _, account_id, _ in found}
-        accounts = list(session.scalars(select(Account).where(Account.id.in_(account_ids))))
+        accounts = list(session.scalars(select(Account).where(Account.id.in_(_accounts_with_silent(app)))))
         stand = session.scalar(
             select(Alert.id).where(Alert.kind == ALERT, Alert.cleared_at.is_(None)).limit(1)
         )
-    if not found and stand is None:
+    if not accounts and stand is None:
         return ""
     caught_up = {account.id for account in accounts if _has_caught_up(app, account)}
+    while _tell(app, caught_up):
+        pass
     with app.db.begin() as session:
         found = _campaigns_with_silent(session, app.now())
         for tenant_id, campaign_id, account_id, count in found:
             if account_id in caught_up:
                 _raise(session, tenant_id, campaign_id, count, app.now())
         _clear_but(session, {_cause(campaign_id) for _, campaign_id, _, _ in found}, app.now())
-    return f"{len(found)} campaigns have unknown messages that SES never reported"
+    return f"{len(found)} campaigns have unknown messages that nobody reported"
+
+
+def _accounts_with_silent(app: App) -> Select[int]:
+    query = select(Tenant.account_id).join(Message, Message.tenant_id == Tenant.id)
+    return query.where(*_for_a_person(app.now()))
+
+
+def _tell(app: App, account_ids: Collection[int]) -> int:
+    """Write beside a block of them what is known by now; how many it were."""
+    with app.db.begin() as session:
+        tenants = select(Tenant.id).where(Tenant.account_id.in_(account_ids))
+        untold = ~func.coalesce(Message.reason, "").contains(NO_WORD)
+        query = select(Message.id).where(*_for_a_person(app.now()), Message.tenant_id.in_(tenants), untold)
+        query = query.order_by(Message.id).limit(MESSAGES_PER_STATEMENT).with_for_update()
+        ids = list(session.scalars(query))
+        what_to_do = case((Message.campaign_id.is_(None), SINGLE), else_=ON_ITS_PAGE)
+        _change(session, ids, reason=_known_by_then(what_to_do))
+    return len(ids)
+
+
+def _known_by_then(further: str | ColumnElement[str]) -> ColumnElement[str]:
+    """What was known at first, without what was promised, that 72 hours brought nothing, and `further`."""
+    known: ColumnElement[str] = func.coalesce(Message.reason, "")
+    for promise in (*PROMISES, NO_WORD, ON_ITS_PAGE, SINGLE):
+        known = func.replace(known, promise, "")
+    return func.trim(func.trim(known) + f" {NO_WORD} " + further)
 
 
 def _groups(session: Session, campaign: Campaign, now: datetime) -> list[_Group]:
@@ -191,7 +225,16 @@ def _unknown(campaign: Campaign) -> tuple[ColumnElement[bool], ...]:
 
 
 def _silent(campaign: Campaign, now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (*_unknown(campaign), Message.armed_at <= now - SILENT_AFTER, Message.left_by.is_(None))
+    return (*_unknown(campaign), *_for_a_person(now))
+
+
+def _for_a_person(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Where the ingest has no lag."""
+    return (
+        Message.status == MessageStatus.UNKNOWN,
+        Message.armed_at <= now - SILENT_AFTER,
+        Message.left_by.is_(None),
+    )
 
 
 def _lock(session: Session, *conditions: ColumnElement[bool]) -> list[int]:
@@ -302,8 +345,7 @@ def _campaigns_with_silent(session: Session, now: datetime) -> list[tuple[int, i
     query = (
         select(Message.tenant_id, Message.campaign_id, Tenant.account_id, func.count())
         .join(Tenant, Tenant.id == Message.tenant_id)
-        .where(Message.status == MessageStatus.UNKNOWN, Message.campaign_id.is_not(None))
-        .where(Message.armed_at <= now - SILENT_AFTER, Message.left_by.is_(None))
+        .where(*_for_a_person(now), Message.campaign_id.is_not(None))
         .group_by(Message.tenant_id, Message.campaign_id, Tenant.account_id)
         .order_by(Message.campaign_id)
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from core import drift
@@ -28,6 +28,8 @@ from core.db.states import CampaignStatus, MessageStatus, ResourceState, Sending
 from core.identities.rows import never_begun
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
 from core.tenants import AMAZON, PAUSED_BY_AWS, held_by_aws
+from core.unknown import ALERT as UNKNOWN
+from core.unknown import SILENT_AFTER
 
 PREVIOUS_DAYS = 24
 ACCOUNT_PAUSED = (
@@ -67,7 +69,7 @@ def overview(app: App, actor: Actor) -> list[TenantToday]:
         queued = count_messages(session, ids, MessageStatus.PENDING, _UNFINISHED)
         unknown = count_messages(session, ids, MessageStatus.UNKNOWN)
         differences = _grouped(session.scalars(_differences(ids)))
-        worries = _worries(session, tenants, unknown, differences)
+        worries = _worries(session, tenants, differences, app.now())
     return [
         TenantToday(
             tenant=tenant,
@@ -134,8 +136,8 @@ def count_messages(
 def _worries(
     session: Session,
     tenants: Sequence[Tenant],
-    unknown: dict[int, int],
     differences: Mapping[int, Sequence[TenantResource]],
+    now: datetime,
 ) -> dict[int, list[str]]:
     ids = [tenant.id for tenant in tenants]
     identities = _grouped(
@@ -149,6 +151,8 @@ def _worries(
         )
     )
     alerts = _grouped(session.scalars(_open_alerts(ids)))
+    told = {id_ for id_ in ids if any(alert.kind == UNKNOWN for alert in alerts[id_])}
+    unknown = _unknown(session, ids, told, now)
     paused = set(session.scalars(select(Account.id).where(~Account.sending_enabled)))
     return {
         t.id: [
@@ -177,6 +181,24 @@ def _open_alerts(tenant_ids: Sequence[int]) -> Select[Alert]:
         .where(Alert.tenant_id.in_(tenant_ids), Alert.cleared_at.is_(None))
         .order_by(Alert.raised_at, Alert.id)
     )
+
+
+def _unknown(
+    session: Session, tenant_ids: Sequence[int], told: Collection[int], now: datetime
+) -> defaultdict[int, int]:
+    """Messages nobody knows the fate of, without those that a person left so. `told`: tenants with alerts
+    about campaigns with some that are for a person to decide."""
+    of_alerts = and_(Message.campaign_id.is_not(None), Message.armed_at <= now - SILENT_AFTER)
+    query = (
+        select(Message.tenant_id, func.count())
+        .where(Message.tenant_id.in_(tenant_ids), Message.status == MessageStatus.UNKNOWN.value)
+        .where(Message.left_by.is_(None), ~and_(Message.tenant_id.in_(told), of_alerts))
+        .group_by(Message.tenant_id)
+    )
+    found: defaultdict[int, int] = defaultdict(int)
+    for tenant_id, count in session.execute(query):
+        found[tenant_id] = count
+    return found
 
 
 def _grouped(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:
@@ -235,4 +257,7 @@ def _worries_about_mail(blocked: Sequence[Campaign], unknown: int) -> Iterator[s
     for campaign in blocked:
         yield f"Campaign '{campaign.name}' is blocked: {campaign.status_reason}"
     if unknown:
-        yield f"Nobody knows whether SES accepted {unknown:,} of its messages; they are not re-sent."
+        yield (
+            f"Nobody knows yet whether {unknown:,} of its messages arrived. "
+            "The Campaigns and Messages pages say why."
+        )

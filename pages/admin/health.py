@@ -60,7 +60,7 @@ def _numbers(health: Health, now: datetime) -> None:
         st.metric("Parked events", format.count(health.parked), border=True,
                   help="Events nobody could match or read yet; they are retried.")  # fmt: skip
         st.metric("Unknown messages", format.count(health.unknown), border=True,
-                  help="SES may or may not have accepted them; they are not re-sent.")  # fmt: skip
+                  help="They may or may not have arrived; none is sent again by itself.")  # fmt: skip
 
 
 def _workers(health: Health, now: datetime) -> None:

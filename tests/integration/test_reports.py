@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from core import access, events, reports, suppressions
+from core import access, alerts, events, reports, suppressions, unknown
 from core.access import Actor, Role
 from core.app import App, build_app
 from core.db.models import Account, Campaign, Identity, JobRun, Message, Tenant, Worker
@@ -147,8 +147,28 @@ def test_the_overview_says_in_sentences_what_needs_a_hand(house: House) -> None:
         "Setting it up in SES was not finished: open the tenant and repair it.",
         "acme-mail.io is not verified: publish its DNS records, then verify it.",
         "Campaign 'Spring' is blocked: The sender was removed.",
-        "Nobody knows whether SES accepted 1 of its messages; they are not re-sent.",
+        "Nobody knows yet whether 1 of its messages arrived. The Campaigns and Messages pages say why.",
     ]
+
+
+def test_what_an_alert_says_about_unknown_messages_is_not_said_twice(house: House) -> None:
+    lost: dict[str, Any] = {"status": "unknown", "armed_at": NOW - timedelta(hours=73)}
+    house.acme.add_message("lost@example.com", **lost)
+    house.acme.add_message("left@example.com", **lost, left_by="alice")
+    with house.app.db.begin() as session:
+        alerts.raise_once(
+            session, kind=unknown.ALERT, cause=f"campaign {house.acme.campaign.id}", at=NOW,
+            sentence="Nobody knows whether 1 message of “Spring” arrived.", tenant_id=house.acme.tenant.id,
+        )  # fmt: skip
+    assert told_of_unknown(house) == ["Nobody knows whether 1 message of “Spring” arrived."]
+    house.acme.add_messages(["new@example.com", "newer@example.com"], status="unknown", armed_at=NOW)
+    house.acme.add_message("single@example.com", **lost, campaign_id=None)
+    assert told_of_unknown(house)[1].startswith("Nobody knows yet whether 3 of its messages arrived.")
+
+
+def told_of_unknown(house: House) -> list[str]:
+    [row] = reports.overview(house.app, house.carol)
+    return [worry for worry in row.what_needs_a_hand if "Nobody knows" in worry]
 
 
 def test_the_story_of_an_address_is_told_whole(house: House) -> None:

@@ -235,7 +235,7 @@ def test_leaving_them_is_kept_and_asks_nobody_again(ledger: Ledger) -> None:
     assert leave(ledger) == 3
     seen = found(ledger)
     assert (seen.count, seen.for_a_person, seen.left, seen.resendable) == (3, 0, 3, 0)
-    assert ledger.messages()[0].reason == f"{LOST} Left so by alice."
+    assert ledger.messages()[0].reason == f"{LOST} {unknown.NO_WORD} Left so by alice."
     assert open_alerts(ledger) == []
     with pytest.raises(Conflict):
         leave(ledger)
