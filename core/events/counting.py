@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -53,6 +53,20 @@ class DomainKey(NamedTuple):
     day: date
 
 
+class Outcome(NamedTuple):
+    """One message's step in its tenant's stream of outcomes: what it adds to each number, 1, 0 or -1. Only
+    `delivered` can fall: a bounce after the delivery takes it back, and is no second outcome."""
+
+    tenant_id: int
+    campaign_id: int  # 0: transactional
+    domain: str  # the recipient's
+    armed_at: datetime
+    outcomes: int
+    permanent_bounces: int
+    delivered: int
+    complaints: int
+
+
 def _zeros() -> defaultdict[Any, list[int]]:
     return defaultdict(lambda: [*NOTHING])
 
@@ -73,13 +87,21 @@ class Counted:
 
     def add(self, message: Any, zone: str, counts: Iterable[int]) -> None:
         """`zone`: the tenant's time zone."""
-        day = (message.armed_at or message.created_at).astimezone(zone_of(zone)).date()
-        domain = message.address_key.rpartition("@")[2]
+        day = _armed_at(message).astimezone(zone_of(zone)).date()
         of_day = self.daily[DayKey(message.tenant_id, day, message.campaign_id or 0)]
-        of_domain = self.domains[DomainKey(message.tenant_id, domain, day)]
+        of_domain = self.domains[DomainKey(message.tenant_id, _domain(message), day)]
         for n, count in enumerate(counts):
             of_day[n] += count
             of_domain[n] += count
+
+
+def _armed_at(message: Any) -> datetime:
+    armed_at: datetime = message.armed_at or message.created_at
+    return armed_at
+
+
+def _domain(message: Any) -> str:
+    return str(message.address_key.rpartition("@")[2])
 
 
 def tally(events: Iterable[Any]) -> Tally:
@@ -103,14 +125,25 @@ def tally(events: Iterable[Any]) -> Tally:
 
 @dataclass(slots=True, eq=False)
 class Changes(Counted):
-    """What one transaction adds to the rollups."""
+    """What one transaction adds to the rollups; `outcomes` in the order its messages are moved."""
 
+    outcomes: list[Outcome] = field(default_factory=list)
     judged: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def move(self, message: Any, zone: str, before: Tally, after: Tally) -> None:
         if before == after or not message.counts_in_rates:
             return
-        self.add(message, zone, [now - then for now, then in zip(after, before, strict=True)])
+        moved = [now - then for now, then in zip(after, before, strict=True)]
+        self.add(message, zone, moved)
+        _, delivered, bounced, transient, complaints, *_ = moved
+        if delivered or bounced or transient or complaints:
+            campaign_id, outcomes = message.campaign_id or 0, delivered + bounced + transient
+            self.outcomes.append(
+                Outcome(
+                    message.tenant_id, campaign_id, _domain(message), _armed_at(message),
+                    outcomes, bounced, delivered, complaints,
+                )
+            )  # fmt: skip
         if (after[2], after[4]) > (before[2], before[4]):
             self.judged[message.tenant_id].add(message.campaign_id or 0)
 
