@@ -61,14 +61,14 @@ class Ingested:
 
 def ingest(
     app: App,
-    account: Account,
+    account: Account | None,
     events: Sequence[ProviderEvent],
     unreadable: Sequence[str] = (),
     noticed: Collection[str] = (),
 ) -> Ingested:
-    """Store events that came through the account's queue, with all their effects; any of them twice is the
-    same as once. `unreadable`: bodies that no parser understood, kept as they are. `noticed`: ARNs of tenants
-    that SES has sent a notice about."""
+    """Store events that came through the account's queue, or from the second provider (no account), with all
+    their effects; any of them twice is the same as once. `unreadable`: bodies that no parser understood, kept
+    as they are. `noticed`: ARNs of tenants that SES has sent a notice about."""
     total = Ingested()
     for block in _blocks(events):
         with app.db.begin() as session:
@@ -90,7 +90,7 @@ def retry_parked_due(app: App) -> str:
     with app.db.read() as session:
         accounts = list(session.scalars(select(Account).order_by(Account.id)))
     tried = matched = 0
-    for account in accounts:
+    for account in (*accounts, None):
         while True:
             with app.db.begin() as session:
                 rows = parking.due(session, account, app.now(), BLOCK)
@@ -104,7 +104,7 @@ def retry_parked_due(app: App) -> str:
 
 
 def apply(
-    session: Session, account: Account, events: Sequence[ProviderEvent], at: datetime
+    session: Session, account: Account | None, events: Sequence[ProviderEvent], at: datetime
 ) -> tuple[Ingested, list[Parked]]:
     """Everything that follows from the events, but for parking what remains."""
     matched = match(session, account, events)

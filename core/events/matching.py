@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, literal_column, select
 from sqlalchemy.orm import Session
 
 from core.db.models import Account, Message, Tenant
@@ -16,6 +16,7 @@ from core.db.states import MessageStatus
 from core.providers.base import ProviderEvent
 
 LARGEST_ID = 2**63 - 1
+SECOND_PROVIDER = "resend"
 _MESSAGE: tuple[Any, ...] = (
     Message.id,
     Message.tenant_id,
@@ -25,6 +26,7 @@ _MESSAGE: tuple[Any, ...] = (
     Message.earlier_attempts,
     Message.status,
     Message.reason,
+    Message.provider,
     Message.provider_message_id,
     Message.sent_at,
     Message.armed_at,
@@ -57,9 +59,12 @@ class Matched:
     zones: dict[int, str]  # time zones, by tenant
 
 
-def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -> Matched:
-    """Find the messages and lock them, in the order of their ids, until the transaction ends."""
+def match(session: Session, account: Account | None, events: Sequence[ProviderEvent]) -> Matched:
+    """Find the messages and lock them, in the order of their ids, until the transaction ends. No account: the
+    events are the second provider's, which has no topics."""
     claimed = {event.uid: _claim(event) for event in events}
+    if account is None:
+        claimed |= _by_provider_id(session, [event for event in events if not claimed[event.uid]])
     messages = _lock(session, {claim[0] for claim in claimed.values() if claim})
     tenants, by_topic = _tenants(session, account, messages.values(), events)
     found: defaultdict[int, list[ProviderEvent]] = defaultdict(list)
@@ -70,7 +75,7 @@ def match(session: Session, account: Account, events: Sequence[ProviderEvent]) -
         owner = by_topic.get(event.topic_arn) if event.topic_arn else None
         if claim is None or message is None:
             parked.append(Parked(event, Doubt.UNMATCHED, owner))
-        elif not _belongs(event, tenants.get(message.tenant_id)):
+        elif not _belongs(event, account, message, tenants.get(message.tenant_id)):
             parked.append(Parked(event, Doubt.WRONG_TENANT, owner))
         elif not _is_of_attempt(message, claim[1]):
             parked.append(Parked(event, Doubt.UNMATCHED, owner))
@@ -97,24 +102,53 @@ def _claim(event: ProviderEvent) -> tuple[int, str] | None:
     return (int(number), attempt) if len(number) < 20 and int(number) <= LARGEST_ID else None
 
 
+def _by_provider_id(session: Session, events: Sequence[ProviderEvent]) -> dict[str, tuple[int, str]]:
+    """What events without our tag claim by the id that the second provider gave their message."""
+    wanted = {event.provider_message_id for event in events if event.provider_message_id}
+    if not wanted:
+        return {}
+    query = select(Message.id, Message.attempt, Message.provider_message_id).where(
+        # Written out, so that the index of these messages alone serves.
+        Message.provider == literal_column(f"'{SECOND_PROVIDER}'"),
+        Message.provider_message_id.in_(wanted),
+        Message.attempt.is_not(None),
+    )
+    claims = {row.provider_message_id: (row.id, row.attempt) for row in session.execute(query)}
+    return {
+        event.uid: claims[event.provider_message_id]
+        for event in events
+        if event.provider_message_id in claims
+    }
+
+
 def _lock(session: Session, ids: Iterable[int]) -> dict[int, Row[Any]]:
     query = select(*_MESSAGE).where(Message.id.in_(list(ids))).order_by(Message.id).with_for_update()
     return {row.id: row for row in session.execute(query)}
 
 
 def _tenants(
-    session: Session, account: Account, messages: Iterable[Row[Any]], events: Iterable[ProviderEvent]
+    session: Session,
+    account: Account | None,
+    messages: Iterable[Row[Any]],
+    events: Iterable[ProviderEvent],
 ) -> tuple[dict[int, Row[Any]], dict[str, int]]:
     """The account's tenants that the messages belong to, and the owners of the topics, by ARN."""
-    columns = select(*_TENANT).where(Tenant.account_id == account.id)
+    columns = select(*_TENANT)
+    if account is not None:
+        columns = columns.where(Tenant.account_id == account.id)
     ids = {message.tenant_id for message in messages}
     topics = {event.topic_arn for event in events if event.topic_arn}
     rows = session.execute(columns.where(Tenant.id.in_(ids) | Tenant.topic_arn.in_(topics))).all()
     return {row.id: row for row in rows}, {row.topic_arn: row.id for row in rows if row.topic_arn}
 
 
-def _belongs(event: ProviderEvent, tenant: Row[Any] | None) -> bool:
-    """A tag can be written by whoever sends mail through the account; the topic is SES's own word."""
-    if tenant is None or (event.topic_arn and event.topic_arn != tenant.topic_arn):
+def _belongs(
+    event: ProviderEvent, account: Account | None, message: Row[Any], tenant: Row[Any] | None
+) -> bool:
+    """A tag can be written by whoever sends mail through the account; the topic is SES's own word. The second
+    provider has none: it is believed about mail that it was given."""
+    if tenant is None or (account is None and message.provider != SECOND_PROVIDER):
+        return False
+    if account is not None and event.topic_arn and event.topic_arn != tenant.topic_arn:
         return False
     return not event.tenant_tag or bool(event.tenant_tag == tenant.slug)

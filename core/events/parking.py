@@ -22,12 +22,12 @@ FIRST_RETRY = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
 
 
-def park(session: Session, account: Account, parked: Iterable[Parked], at: datetime) -> None:
+def park(session: Session, account: Account | None, parked: Iterable[Parked], at: datetime) -> None:
     """Keep them; one that is parked already stays as it is."""
     rows = [
         {
             "uid": entry.event.uid,
-            "account_id": account.id,
+            "account_id": account.id if account else None,
             "tenant_id": entry.tenant_id,
             "reason": entry.doubt.value,
             "body": orjson.dumps(entry.event).decode(),
@@ -40,11 +40,11 @@ def park(session: Session, account: Account, parked: Iterable[Parked], at: datet
     _insert(session, rows)
 
 
-def park_unreadable(session: Session, account: Account, bodies: Iterable[str], at: datetime) -> None:
+def park_unreadable(session: Session, account: Account | None, bodies: Iterable[str], at: datetime) -> None:
     rows = [
         {
             "uid": "unreadable-" + hashlib.sha256(body.encode(errors="replace")).hexdigest(),
-            "account_id": account.id,
+            "account_id": account.id if account else None,
             "tenant_id": None,
             "reason": Doubt.UNREADABLE.value,
             "body": body.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
@@ -63,11 +63,12 @@ def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
         session.connection().execute(statement, sorted(rows, key=lambda row: str(row["uid"])))
 
 
-def due(session: Session, account: Account, at: datetime, limit: int) -> Sequence[ParkedEvent]:
-    """The oldest of the account's parked events whose turn it is, held until the transaction ends."""
+def due(session: Session, account: Account | None, at: datetime, limit: int) -> Sequence[ParkedEvent]:
+    """The oldest of the account's (None: the second provider's) parked events whose turn it is, held until
+    the transaction ends."""
     query = (
         select(ParkedEvent)
-        .where(ParkedEvent.account_id == account.id)
+        .where(ParkedEvent.account_id == (account.id if account else None))
         .where(ParkedEvent.retry_at <= at, ParkedEvent.resolved_at.is_(None))
         .order_by(ParkedEvent.id)
         .limit(limit)

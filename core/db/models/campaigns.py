@@ -108,6 +108,8 @@ class Message(Base):
               postgresql_where=text("campaign_id IS NULL AND status = 'pending'")),
         Index("ix_messages_unknown", "tenant_id", "armed_at",
               sqlite_where=text("status = 'unknown'"), postgresql_where=text("status = 'unknown'")),
+        Index("ix_messages_resend", "provider_message_id",
+              sqlite_where=text("provider = 'resend'"), postgresql_where=text("provider = 'resend'")),
         Index("ix_messages_in_flight", "worker", "id",
               sqlite_where=text("status = 'sending'"), postgresql_where=text("status = 'sending'")),
     )  # fmt: skip

@@ -213,6 +213,15 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("complaint_hours", sa.Double(), nullable=True))
         batch_op.add_column(sa.Column("counting_rules", sa.Integer(), nullable=False, server_default="0"))
 
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_messages_resend",
+            ["provider_message_id"],
+            unique=False,
+            sqlite_where=sa.text("provider = 'resend'"),
+            postgresql_where=sa.text("provider = 'resend'"),
+        )
+
     with op.batch_alter_table("parked_events", schema=None) as batch_op:
         batch_op.add_column(sa.Column("resolved_by", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("resolution", sa.String(), nullable=True))
@@ -243,10 +252,18 @@ def downgrade() -> None:
         batch_op.drop_column("next_at")
         batch_op.drop_column("probation_left")
 
+    op.execute("DELETE FROM parked_events WHERE account_id IS NULL")
     with op.batch_alter_table("parked_events", schema=None) as batch_op:
         batch_op.alter_column("account_id", existing_type=sa.INTEGER(), nullable=False)
         batch_op.drop_column("resolution")
         batch_op.drop_column("resolved_by")
+
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_messages_resend",
+            sqlite_where=sa.text("provider = 'resend'"),
+            postgresql_where=sa.text("provider = 'resend'"),
+        )
 
     with op.batch_alter_table("installation", schema=None) as batch_op:
         batch_op.drop_column("counting_rules")
