@@ -100,7 +100,8 @@ def _keep_identity(
         if state is not None:
             before = Standing.of(identity)
             note(identity, state, app.now())
-            follow(session, identity, before, [], app.now())
+            fallback_from = app.settings.resend_from
+            follow(session, identity, before, [], app.now(), fallback_from=fallback_from)
         audit.record(
             session,
             actor,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parseaddr
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from core import alerts, audit
 from core.access import SYSTEM
-from core.db.models import Campaign, Identity, Sender
-from core.db.states import CampaignStatus, VerificationStatus
+from core.db.models import Campaign, Identity, Sender, Tenant
+from core.db.states import CampaignStatus, FallbackPolicy, VerificationStatus
 from core.dns import Finding, Verdict
 from core.identities.records import DOMAIN
 
@@ -56,15 +57,22 @@ def why_not_now(identity: Identity) -> str | None:
 
 
 def follow(
-    session: Session, identity: Identity, before: Standing, findings: list[Finding], at: datetime
+    session: Session,
+    identity: Identity,
+    before: Standing,
+    findings: list[Finding],
+    at: datetime,
+    *,
+    fallback_from: str = "",
 ) -> None:
-    """What a check means for mail: raise or clear the alert, let the campaigns go on that waited for it."""
+    """What a check means for mail: raise or clear the alert, let the campaigns go on that waited for it.
+    `fallback_from`: where mail of the second provider comes from; empty, there is none."""
     if _is_whole_again(identity):
         forget(session, identity, at)
     elif identity.broken_at is not None or _is_lost(identity, before):
         identity.broken_reason = _what_broke(identity, before, findings)
         identity.broken_at = identity.broken_at or at
-        _raise(session, identity, identity.broken_reason, at)
+        _raise(session, identity, identity.broken_reason, at, fallback_from)
     session.flush()  # a claim that blocks a campaign waits for this row: see core/sending/claim.py
     go_on(session, identity, at)
 
@@ -98,18 +106,34 @@ def _is_lost(identity: Identity, before: Standing) -> bool:
     return lost_verification or lost_dkim
 
 
-def _raise(session: Session, identity: Identity, reason: str, at: datetime) -> None:
+def _raise(session: Session, identity: Identity, reason: str, at: datetime, fallback_from: str) -> None:
+    campaigns = "wait, and go on by themselves once it is verified again."
+    if fallback_from and _may_fall_back(session, identity):
+        campaigns = f"go through Resend, from {parseaddr(fallback_from)[1]}, until it is verified again."
     alerts.raise_once(
         session,
         kind=ALERT,
         cause=_cause(identity),
-        sentence=(
-            f"{identity.name} is not verified any more: {reason} "
-            "Its campaigns wait, and go on by themselves once it is verified again."
-        ),
+        sentence=f"{identity.name} is not verified any more: {reason} Its campaigns {campaigns}",
         tenant_id=identity.tenant_id,
         at=at,
     )
+
+
+def _may_fall_back(session: Session, identity: Identity) -> bool:
+    """By the tenant's policy, as core/routes.py decides for each mail."""
+    others = exists().where(
+        Identity.tenant_id == identity.tenant_id,
+        Identity.id != identity.id,
+        Identity.type == DOMAIN,
+        Identity.verified_for_sending,
+        Identity.dkim_status == VerificationStatus.SUCCESS,
+    )
+    with session.no_autoflush:  # the alert is written before the identity, by everybody
+        policy = session.get_one(Tenant, identity.tenant_id).fallback_policy
+        if policy == FallbackPolicy.NO_VERIFIED_DOMAIN:
+            return not session.scalar(select(others))
+    return policy == FallbackPolicy.UNMATCHED_SENDER
 
 
 def _what_broke(identity: Identity, before: Standing, findings: list[Finding]) -> str:

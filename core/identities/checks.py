@@ -223,7 +223,8 @@ def _keep(app: App, actor: Actor, check: Check, findings: list[Finding]) -> Iden
         # Where it was changed since the check began (removed, another MAIL FROM), its version tells.
         identity = session.merge(check.identity)
         identity.dns_findings = [finding.as_json() for finding in findings]
-        follow(session, identity, check.before, findings, app.now())
+        fallback_from = app.settings.resend_from
+        follow(session, identity, check.before, findings, app.now(), fallback_from=fallback_from)
         _record(session, actor, check, identity, app.now())
     return identity
 

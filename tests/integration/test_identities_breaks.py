@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
 from core import alerts, campaigns, identities, senders
 from core.access import Actor, Role
 from core.app import App
-from core.db.models import Alert, AuditEntry, Campaign, Identity, Sender
+from core.db.models import Alert, AuditEntry, Campaign, Identity, Sender, Tenant
 from core.db.states import CampaignStatus
 from core.dns import Verdict
 from core.errors import Conflict, InputError, NotFound
@@ -97,6 +98,39 @@ def test_a_break_stops_sending_is_told_once_and_heals_by_itself(
         assert session.scalar(select(func.count()).select_from(Alert)) == 1
         [entry] = session.scalars(select(AuditEntry).where(AuditEntry.action == "resume campaign"))
     assert (entry.actor, entry.detail["reason"]) == ("postyard", "acme-mail.io is verified again")
+
+
+@pytest.mark.parametrize(
+    ("policy", "other", "told"),
+    [
+        ("none", False, "wait, and go on by themselves once it is verified again."),
+        (
+            "unmatched_sender",
+            True,
+            "go through Resend, from post@postyard-mail.io, until it is verified again.",
+        ),
+        ("no_verified_domain", False, "go through Resend, from post@postyard-mail.io"),
+        ("no_verified_domain", True, "wait, and go on"),
+    ],
+)
+@SQLITE
+def test_a_break_says_what_becomes_of_campaigns_by_the_tenants_policy(
+    app: App, simulator: Simulator, cast: Cast, sender: Sender, policy: str, other: bool, told: str
+) -> None:
+    if other:
+        verified_sender(app, simulator, cast.acme.id, "news@acme-shop.net")
+    with app.db.begin() as session:
+        tenant = update(Tenant).where(Tenant.id == cast.acme.id)
+        session.execute(tenant.values(fallback_policy=policy))
+    second = {"resend_api_key": SecretStr("re_test"), "resend_from": "Postyard <post@postyard-mail.io>"}
+    with_resend = replace(app, settings=app.settings.model_copy(update=second))
+    unpublish(simulator, identity_of(app, sender))
+    checked(with_resend, sender)
+    [alert] = alerts.list_open(app, cast.carol, cast.acme.id)
+    assert f"Its campaigns {told}" in alert.sentence
+    checked(app, sender)
+    [alert] = alerts.list_open(app, cast.carol, cast.acme.id)
+    assert "Its campaigns wait" in alert.sentence, "without a second provider"
 
 
 @SQLITE
