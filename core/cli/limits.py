@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -67,16 +68,17 @@ def limits(app: App, actor: Actor, slug: str, per_minute: Any, per_hour: Any, pe
 
 @click.command("fallback")
 @click.argument("slug")
-@click.argument("policy", type=click.Choice([policy.value for policy in FallbackPolicy]))
+@click.argument("policy", type=click.Choice([policy.value for policy in FallbackPolicy]), required=False)
 @operation
-def fallback(app: App, actor: Actor, slug: str, policy: str) -> Answer:
+def fallback(app: App, actor: Actor, slug: str, policy: str | None) -> Answer:
     """When the tenant's mail may go through Resend: never, only while none of its domains is verified, or for
-    each sender whose own domain is not."""
+    each sender whose own domain is not. Without a policy: the present one."""
     tenant = core.tenants.get_by_slug(app, actor, slug)
-    changed = core.tenants.set_fallback_policy(app, actor, tenant.id, policy)
+    if policy is not None:
+        tenant = core.tenants.set_fallback_policy(app, actor, tenant.id, policy)
     return Answer(
-        {"slug": slug, "fallback_policy": changed.fallback_policy},
-        f"Tenant {slug} falls back by policy {changed.fallback_policy}.",
+        {"slug": slug, "fallback_policy": tenant.fallback_policy},
+        f"Tenant {slug} falls back by policy {tenant.fallback_policy}.",
     )
 
 
@@ -100,7 +102,7 @@ def warm_up(app: App, actor: Actor, /, slug: str, action: str, **given: int | No
     seen = core.warm_ups.view(app, actor, tenant.id)
     if seen is None:
         return Answer(None, f"Tenant {slug} was never warmed up: postyard tenants warm-up {slug} start")
-    return Answer(_json(seen), _text(seen))
+    return Answer(_json(seen), _text(seen, tenant))
 
 
 def _wanted(given: Any, stored: int | None) -> int | None:
@@ -138,15 +140,34 @@ def _json(seen: WarmUpView) -> dict[str, Any]:
     }
 
 
-def _text(seen: WarmUpView) -> str:
-    rows = [
-        (row.number, f"{row.allowance:,}", row.on, "<- today" if row.is_today else "") for row in seen.rows
-    ]
-    plan = table(("DAY", "RECIPIENTS", "EXPECTED ON", ""), rows)
-    parts = [seen.note, seen.plan.warning, plan]
-    if seen.allowance is not None:
-        parts.append(
-            f"Today {seen.used_today:,} of {seen.allowance:,} recipients are used. "
-            f"If all goes well, the limit ends on {seen.ends_on}."
-        )
+def _text(seen: WarmUpView, tenant: Tenant) -> str:
+    parts = [seen.note, seen.plan.warning]
+    if seen.finished_at is None:
+        parts += [_expected(seen), _today(seen)]
+    else:
+        parts += [_walked(seen, seen.finished_at.astimezone(ZoneInfo(tenant.timezone)).date())]
     return "\n\n".join(part for part in parts if part)
+
+
+def _expected(seen: WarmUpView) -> str:
+    rows = [
+        (row.number, f"{row.allowance:,}", row.on or "over", "<- today" if row.is_today else "")
+        for row in seen.rows
+    ]
+    return table(("DAY", "RECIPIENTS", "EXPECTED ON", ""), rows)
+
+
+def _today(seen: WarmUpView) -> str:
+    if seen.allowance is None:
+        return ""
+    return (
+        f"Today {seen.used_today:,} of {seen.allowance:,} recipients are used. "
+        f"If all goes well, the limit ends on {seen.ends_on}."
+    )
+
+
+def _walked(seen: WarmUpView, ended_on: date) -> str:
+    """Of one that is over nothing is expected: what was sent on its days."""
+    days = f"It began on {seen.started_on} and ended on {ended_on}."
+    rows = [(day, f"{recipients:,}") for day, recipients in seen.sent.items() if day <= ended_on]
+    return f"{days}\n\n{table(('SENT ON', 'RECIPIENTS'), rows)}" if rows else f"{days} Nothing was sent."

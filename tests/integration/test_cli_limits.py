@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from core import tenants
 from core.access import SYSTEM
 from core.app import App
+from core.db.models import WarmUp
 from core.tenants.limits import count
 from tests.integration.test_cli import Call, Run, call, database_url, environment, refused, run
 from tests.ui.conftest import make_tenants
@@ -54,6 +56,37 @@ def test_a_fallback_policy_is_chosen_where_there_is_a_second_provider(
     chosen = call("tenants", "fallback", acme, "unmatched_sender")
     assert chosen == {"slug": "acme", "fallback_policy": "unmatched_sender"}
     assert run("tenants", "fallback", acme, "always").exit_code == 2
+
+
+def test_without_a_policy_the_present_one_is_shown(call: Call, run: Run, acme: str) -> None:
+    assert call("tenants", "fallback", acme) == {"slug": "acme", "fallback_policy": "none"}
+    assert run("tenants", "fallback", acme).stdout.strip() == "Tenant acme falls back by policy none."
+    assert "no tenant 'nobody'" in refused(run("tenants", "fallback", "nobody"))
+
+
+def test_a_warm_up_that_was_stopped_shows_its_days(app: App, call: Call, run: Run, acme: str) -> None:
+    call("tenants", "warm-up", acme, "start")
+    call("tenants", "warm-up", acme, "stop")
+    today = app.now().date()
+    assert f"It began on {today} and ended on {today}. Nothing was sent." in run_warm_up(run, acme)
+    with app.db.begin() as session:
+        count(session, tenants.get_by_slug(app, SYSTEM, acme), 40, app.now())
+    shown = run_warm_up(run, acme)
+    assert f"{today}  40" in shown
+    assert "EXPECTED" not in shown
+
+
+def test_the_days_behind_a_warm_up_are_over(app: App, call: Call, run: Run, acme: str) -> None:
+    call("tenants", "warm-up", acme, "start")
+    with app.db.begin() as session:
+        session.execute(update(WarmUp).values(step=1))
+    first, second = run_warm_up(run, acme).split("\n\n")[1].splitlines()[1:3]
+    assert first.split() == ["1", "50", "over"]
+    assert second.split()[-2:] == ["<-", "today"]
+
+
+def run_warm_up(run: Run, slug: str) -> str:
+    return run("tenants", "warm-up", slug).stdout
 
 
 def test_a_warm_up_is_started_shown_and_stopped(call: Call, run: Run, acme: str) -> None:
