@@ -14,6 +14,7 @@ from core.db.models.events import Event as Event
 from core.db.models.events import Heartbeat as Heartbeat
 from core.db.models.events import ParkedEvent as ParkedEvent
 from core.db.models.events import Suppression as Suppression
+from core.db.models.events import SuppressionComparison as SuppressionComparison
 from core.db.models.events import SuppressionDifference as SuppressionDifference
 from core.db.models.operation import Alert as Alert
 from core.db.models.operation import AlertChannel as AlertChannel

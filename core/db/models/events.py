@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, Id
+from core.db.base import Base, Id, Told
 
 
 class Event(Base):
@@ -52,6 +52,10 @@ class ParkedEvent(Base):
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]  # who discarded or replayed it; None: it found its message by itself
     resolution: Mapped[str | None]  # what became of it: matched, discarded, with the reason given
+    __table_args__ = (
+        Index("ix_parked_events_open", "reason", "tenant_id",
+              sqlite_where=text("resolved_at IS NULL"), postgresql_where=text("resolved_at IS NULL")),
+    )  # fmt: skip
 
 
 class Suppression(Base):
@@ -63,7 +67,7 @@ class Suppression(Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     address: Mapped[str]  # lower case; "@example.com" is everybody there
     reason: Mapped[str]
-    source: Mapped[str]  # event, manual, import, unsubscribe
+    source: Mapped[str]  # event, manual, import, unsubscribe, ses
     note: Mapped[str] = mapped_column(default="")
     campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
     event_id: Mapped[int | None] = mapped_column(ForeignKey("events.id"))
@@ -72,6 +76,7 @@ class Suppression(Base):
     released_by: Mapped[str | None]
     released_at: Mapped[datetime | None]
     release_reason: Mapped[str | None]
+    seen_at_ses_at: Mapped[datetime | None]  # begin of the last comparison that found it on SES's list, too
     __table_args__ = (
         Index("uq_suppressions_active", "tenant_id", "address", unique=True,
               sqlite_where=text("released_at IS NULL"), postgresql_where=text("released_at IS NULL")),
@@ -90,6 +95,7 @@ class SuppressionDifference(Base):
     reason: Mapped[str]  # BOUNCE, COMPLAINT, UNSUBSCRIBE, MANUAL, as the list that has it says
     listed_at: Mapped[datetime | None]  # since when, at SES
     found_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime]  # begin of the last comparison that found it
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]
     resolution: Mapped[str | None]
@@ -97,6 +103,21 @@ class SuppressionDifference(Base):
         Index("uq_suppression_differences_open", "account_id", "tenant_id", "kind", "address", unique=True,
               sqlite_where=text("resolved_at IS NULL"), postgresql_where=text("resolved_at IS NULL")),
     )  # fmt: skip
+
+
+class SuppressionComparison(Base):
+    """How far the comparison of one list with SES's has come: its pages may take several runs."""
+
+    __tablename__ = "suppression_comparisons"
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(primary_key=True)  # 0: SES's account list
+    begun_at: Mapped[datetime]
+    pages: Mapped[int] = mapped_column(default=0)
+    listed: Mapped[int] = mapped_column(default=0)  # addresses on SES's list, so far
+    next_token: Mapped[str | None] = mapped_column(Text)
+    finished_at: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]  # the last time that SES did not answer, and what it said
+    error: Mapped[Told | None]
 
 
 class Heartbeat(Base):

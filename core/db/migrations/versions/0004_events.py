@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("listed_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("found_at", models.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.Column("resolved_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("resolved_by", sa.String(), nullable=True),
         sa.Column("resolution", sa.String(), nullable=True),
@@ -113,6 +114,22 @@ def upgrade() -> None:
             postgresql_where=sa.text("resolved_at IS NULL"),
         )
 
+    op.create_table(
+        "suppression_comparisons",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
+        sa.Column("begun_at", models.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("listed", sa.Integer(), nullable=False),
+        sa.Column("next_token", sa.Text(), nullable=True),
+        sa.Column("finished_at", models.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("tried_at", models.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("error", models.ToldText(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_suppression_comparisons_account_id")
+        ),
+        sa.PrimaryKeyConstraint("account_id", "tenant_id", name=op.f("pk_suppression_comparisons")),
+    )
     op.create_table(
         "tenant_reputations",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
@@ -200,6 +217,12 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("suppressions_compared_at", models.UtcDateTime(timezone=True), nullable=True)
         )
+        batch_op.add_column(sa.Column("lag_seconds", sa.Double(), nullable=True))
+        batch_op.add_column(sa.Column("lag_at", models.UtcDateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("late_looks", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("waiting", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("dead_letters", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("queues_counted_at", models.UtcDateTime(timezone=True), nullable=True))
 
     _without_domains()
 
@@ -226,6 +249,16 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("resolved_by", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("resolution", sa.String(), nullable=True))
         batch_op.alter_column("account_id", existing_type=sa.INTEGER(), nullable=True)
+        batch_op.create_index(
+            "ix_parked_events_open",
+            ["reason", "tenant_id"],
+            unique=False,
+            sqlite_where=sa.text("resolved_at IS NULL"),
+            postgresql_where=sa.text("resolved_at IS NULL"),
+        )
+
+    with op.batch_alter_table("suppressions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("seen_at_ses_at", models.UtcDateTime(timezone=True), nullable=True))
 
     with op.batch_alter_table("tenants", schema=None) as batch_op:
         batch_op.add_column(sa.Column("probation_left", sa.Integer(), nullable=False, server_default="0"))
@@ -252,8 +285,16 @@ def downgrade() -> None:
         batch_op.drop_column("next_at")
         batch_op.drop_column("probation_left")
 
+    with op.batch_alter_table("suppressions", schema=None) as batch_op:
+        batch_op.drop_column("seen_at_ses_at")
+
     op.execute("DELETE FROM parked_events WHERE account_id IS NULL")
     with op.batch_alter_table("parked_events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_parked_events_open",
+            sqlite_where=sa.text("resolved_at IS NULL"),
+            postgresql_where=sa.text("resolved_at IS NULL"),
+        )
         batch_op.alter_column("account_id", existing_type=sa.INTEGER(), nullable=False)
         batch_op.drop_column("resolution")
         batch_op.drop_column("resolved_by")
@@ -278,6 +319,8 @@ def downgrade() -> None:
     _with_domains()
 
     with op.batch_alter_table("accounts", schema=None) as batch_op:
+        for name in ("queues_counted_at", "dead_letters", "waiting", "late_looks", "lag_at", "lag_seconds"):
+            batch_op.drop_column(name)
         batch_op.drop_column("suppressions_compared_at")
         batch_op.drop_column("heartbeat_sender_id")
 
@@ -299,6 +342,7 @@ def downgrade() -> None:
 
     op.drop_table("alert_notices")
     op.drop_table("tenant_reputations")
+    op.drop_table("suppression_comparisons")
     with op.batch_alter_table("suppression_differences", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_suppression_differences_open",
