@@ -7,7 +7,18 @@ says what its events amount to, counting.py keeps the rollups, parking.py keeps 
 from __future__ import annotations
 
 from core.events.ingest import Ingested, ingest, retry_parked_due
-from core.events.lag import Lag, lag_seconds, seconds_behind
+from core.events.lag import AccountLag, Lag, lag_seconds, measured, seconds_behind, watch_due
 from core.events.polling import poll
 
-__all__ = ["Ingested", "Lag", "ingest", "lag_seconds", "poll", "retry_parked_due", "seconds_behind"]
+__all__ = [
+    "AccountLag",
+    "Ingested",
+    "Lag",
+    "ingest",
+    "lag_seconds",
+    "measured",
+    "poll",
+    "retry_parked_due",
+    "seconds_behind",
+    "watch_due",
+]

@@ -37,6 +37,12 @@ class Account(Base):
     dead_letter_queue_url: Mapped[str | None]
     heartbeat_sender_id: Mapped[int | None]  # from it a mail goes round every so often; None: none does
     suppressions_compared_at: Mapped[datetime | None]
+    lag_seconds: Mapped[float | None]  # age of the oldest event not stored yet, as a scheduler measured it
+    lag_at: Mapped[datetime | None]
+    late_looks: Mapped[int] = mapped_column(default=0)  # in a row at which the lag was too long
+    waiting: Mapped[int | None]  # messages in the queue, as SQS estimates
+    dead_letters: Mapped[int | None]  # and in its dead-letter queue
+    queues_counted_at: Mapped[datetime | None]
     status_rule_arn: Mapped[str | None]  # EventBridge: SES tells there when it pauses a tenant itself
     created_at: Mapped[datetime]
 

@@ -235,8 +235,11 @@ def upgrade() -> None:
     with op.batch_alter_table("installation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("complaint_hours", sa.Double(), nullable=True))
         batch_op.add_column(sa.Column("counting_rules", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("recounted_event", sa.BigInteger(), nullable=False, server_default="0"))
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("opened_by", sa.String(), nullable=True))
+        batch_op.add_column(sa.Column("clicked_by", sa.String(), nullable=True))
         batch_op.create_index(
             "ix_messages_resend",
             ["provider_message_id"],
@@ -244,6 +247,9 @@ def upgrade() -> None:
             sqlite_where=sa.text("provider = 'resend'"),
             postgresql_where=sa.text("provider = 'resend'"),
         )
+    # As they were counted so far; a job counts them anew.
+    op.execute("UPDATE messages SET opened_by = 'person' WHERE opened_at IS NOT NULL")
+    op.execute("UPDATE messages SET clicked_by = 'person' WHERE clicked_at IS NOT NULL")
 
     with op.batch_alter_table("parked_events", schema=None) as batch_op:
         batch_op.add_column(sa.Column("resolved_by", sa.String(), nullable=True))
@@ -305,8 +311,11 @@ def downgrade() -> None:
             sqlite_where=sa.text("provider = 'resend'"),
             postgresql_where=sa.text("provider = 'resend'"),
         )
+        batch_op.drop_column("clicked_by")
+        batch_op.drop_column("opened_by")
 
     with op.batch_alter_table("installation", schema=None) as batch_op:
+        batch_op.drop_column("recounted_event")
         batch_op.drop_column("counting_rules")
         batch_op.drop_column("complaint_hours")
 
