@@ -35,13 +35,16 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=True),
         sa.Column("tenant_id", sa.Integer(), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", models.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_alert_channels_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert_channels")),
+        sa.UniqueConstraint("digest", name=op.f("uq_alert_channels_digest")),
     )
     op.create_table(
         "domain_counts",
