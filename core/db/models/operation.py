@@ -74,15 +74,15 @@ class AlertChannel(Base):
     kind: Mapped[str]  # email, webhook
     name: Mapped[str]
     target: Mapped[str] = mapped_column(Text)  # a webhook's address is a secret: encrypted
+    digest: Mapped[str | None] = mapped_column(unique=True)  # of tenant and target, keyed: nobody has it twice
     tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"))  # None: every tenant's, and ours
     is_active: Mapped[bool] = mapped_column(default=True)
     created_by: Mapped[str]
-    digest: Mapped[str | None] = mapped_column(unique=True)  # of tenant and target, keyed: nobody has it twice
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]  # its target and digest are gone then
     version: Mapped[int] = mapped_column(default=1)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  declared by SQLAlchemy so
 
-    removed_at: Mapped[datetime | None]  # its target and digest are gone then
 
 class AlertNotice(Base):
     """That an alert was raised or cleared, on its way to one channel."""
