@@ -291,6 +291,10 @@ class EventQueue(Protocol):
     def topic_fault(self, topic_arn: str, queue: Plumbing) -> str | None:
         """What is wrong with the topic, its policy or its subscription, as a sentence."""
 
+    def confirm_subscription(self, topic_arn: str, token: str) -> str:
+        """Of an HTTPS endpoint, with the token that SNS sent there; returns its ARN. Only AWS principals may
+        unsubscribe it then."""
+
     def create_status_rule(self, name: str, queue: Plumbing) -> str:
         """EventBridge rule on the default bus that puts SES's notices about tenants (sending status and
         findings) into the queue; returns its ARN. Twice is the same."""
@@ -327,4 +331,8 @@ class ProviderEvent:
     feedback_type: str | None = None  # complaintFeedbackType; `not-spam` is no complaint
     diagnostic: str | None = None
     counts_in_rates: bool = True
+    link: str | None = None  # of a click
+    user_agent: str | None = None  # of an open or a click, as the next two
+    ip_address: str | None = None
+    bot_likely: bool | None = None  # the provider's own word; None: it gives none
     raw: str = ""

@@ -104,6 +104,13 @@ class SqsQueue:
             found = self._sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
         return _subscription_fault(what, found)
 
+    def confirm_subscription(self, topic_arn: str, token: str) -> str:
+        with translated("SNS"):
+            answer = self._sns.confirm_subscription(
+                TopicArn=topic_arn, Token=token, AuthenticateOnUnsubscribe="true"
+            )
+        return str(answer.get("SubscriptionArn", ""))
+
     def create_status_rule(self, name: str, queue: Plumbing) -> str:
         """`name` begins as the queue's does: its policy lets no other rule write to it."""
         with translated("EventBridge"):

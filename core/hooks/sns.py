@@ -1,0 +1,116 @@
+"""SNS over HTTPS: the same events as from SQS, for whoever cannot use a queue; both at once do no harm.
+
+In this order: is the topic a tenant's of ours (else nobody is asked anything), is the message recent, does
+the certificate come from SNS, is the signature right. A subscription is confirmed through SNS's API, with
+our own credentials; the address in the message is never opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from core import alerts, audit
+from core.access import SYSTEM
+from core.app import App
+from core.db.models import Account, Tenant
+from core.errors import ProviderError
+from core.events import Ingested, ingest
+from core.hooks import sns_messages
+from core.hooks.answers import Again, Done, Never
+from core.hooks.certificates import Certificates
+from core.hooks.sns_messages import NOTIFICATION, SUBSCRIPTION, SnsMessage
+from core.providers.ses_events import UnreadableEvent, parse
+
+ENDED = "events over https ended"
+# By SNS's older and newer protocol. Whatever else goes wrong, a person may mend before SNS gives up.
+_BAD_TOKEN = {"InvalidParameter", "InvalidParameterException", "NotFound", "NotFoundException"}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    account: Account
+    tenant_id: int
+    tenant: str
+
+
+def receive(app: App, certificates: Certificates, body: bytes) -> Done:
+    """One request of SNS. Raises Never, Again, or the database's own error when it is away."""
+    message = sns_messages.read(body)
+    owner = _owner(app, message.topic_arn)
+    message.must_be_recent(app.now())
+    key = certificates.key(message.certificate_address(), message.region, app.now())
+    message.must_be_signed_by(key)
+    if message.type == NOTIFICATION:
+        return _take(app, owner, message)
+    if message.type == SUBSCRIPTION:
+        return _confirm(app, owner, message)
+    return _end(app, owner)
+
+
+def _owner(app: App, topic_arn: str) -> _Owner:
+    """Anybody with an AWS account gets messages signed by SNS: only from a tenant's topic are they ours."""
+    query = select(Account, Tenant.id, Tenant.slug).join(Tenant, Tenant.account_id == Account.id)
+    with app.db.read() as session:
+        row = session.execute(query.where(Tenant.topic_arn == topic_arn)).first()
+    if row is None:
+        raise Never("foreign topic")
+    return _Owner(row[0], row[1], row[2])
+
+
+def _take(app: App, owner: _Owner, message: SnsMessage) -> Done:
+    """What nobody can read is parked: SNS would bring it again for an hour and then forget it."""
+    try:
+        events = parse(message.text)
+    except UnreadableEvent as e:
+        logger.warning("a notification of tenant %s is not readable: %s", owner.tenant, e)
+        ingest(app, owner.account, [], [message.text])
+        return Done.PARKED
+    return done(ingest(app, owner.account, events)) if events else Done.IGNORED
+
+
+def done(ingested: Ingested) -> Done:
+    if ingested.stored:
+        return Done.STORED
+    return Done.PARKED if ingested.unmatched or ingested.wrong_tenant or ingested.unreadable else Done.KNOWN
+
+
+def _confirm(app: App, owner: _Owner, message: SnsMessage) -> Done:
+    """So that afterwards only an AWS principal may unsubscribe, not whoever finds a link."""
+    try:
+        arn = app.providers.queue(owner.account.region).confirm_subscription(
+            message.topic_arn, message.fields["Token"]
+        )
+    except ProviderError as e:
+        logger.warning("SNS did not confirm a subscription of tenant %s: %s", owner.tenant, e)
+        raise (Never("not confirmed", 400) if e.code in _BAD_TOKEN else Again("not confirmed")) from e
+    with app.db.begin() as session:
+        audit.record(
+            session, SYSTEM, "confirm subscription", f"tenant {owner.tenant}", at=app.now(),
+            tenant_id=owner.tenant_id, subscription=arn,
+        )  # fmt: skip
+        alerts.clear(session, kind=ENDED, cause=_cause(owner), at=app.now())
+    return Done.CONFIRMED
+
+
+def _end(app: App, owner: _Owner) -> Done:
+    """SQS may still bring the events; a person decides whether that is enough."""
+    with app.db.begin() as session:
+        alerts.raise_once(
+            session,
+            kind=ENDED,
+            cause=_cause(owner),
+            sentence=f"Somebody ended the HTTPS subscription of {owner.tenant}'s SNS topic. Events come "
+            "through SQS alone now; subscribe the address anew when they are to come over HTTPS as well.",
+            tenant_id=owner.tenant_id,
+            at=app.now(),
+        )
+    return Done.ENDED
+
+
+def _cause(owner: _Owner) -> str:
+    return f"tenant {owner.tenant_id} sns over https"
