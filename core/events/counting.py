@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core.db.models import DailyCount, DomainCount, DomainTotal, Event, Message, Tenant
 from core.db.upsert import insert
 from core.events.fold import Kind, kind_of
+from core.events.machines import By, made_by
 from core.tenants.limits import zone_of
 
 COLUMNS = (
@@ -104,8 +105,11 @@ def _domain(message: Any) -> str:
     return str(message.address_key.rpartition("@")[2])
 
 
-def tally(events: Iterable[Any]) -> Tally:
-    """What one message's events add to COLUMNS: 0 or 1 each."""
+def tally(events: Iterable[Any], made: Any = None) -> Tally:
+    """What one message's events add to COLUMNS: 0 or 1 each. `made`: what says by whom it was opened and
+    clicked, a Standing, or the message as it was counted, by whatever rules; None: the events do."""
+    events = list(events)
+    made = made or made_by(events)
     kinds = {kind_of(event) for event in events if event.counts_in_rates}
     bounced = Kind.PERMANENT in kinds
     delivered = Kind.DELIVERED in kinds and not bounced
@@ -115,10 +119,10 @@ def tally(events: Iterable[Any]) -> Tally:
         int(bounced),
         int(Kind.TRANSIENT in kinds and not bounced and not delivered),
         int(Kind.COMPLAINT in kinds),
-        int(Kind.OPENED in kinds),
-        int(Kind.CLICKED in kinds),
-        0,
-        0,
+        int(made.opened_by == By.PERSON),
+        int(made.clicked_by == By.PERSON),
+        int(made.opened_by == By.MACHINE),
+        int(made.clicked_by == By.MACHINE),
         int(Kind.REJECTED in kinds or Kind.UNRENDERED in kinds),
     )
 
@@ -189,6 +193,10 @@ def recount(session: Session, tenant_id: int) -> Counted:
             Event.bounce_subtype,
             Event.feedback_type,
             Event.counts_in_rates,
+            Event.link,
+            Event.user_agent,
+            Event.ip_address,
+            Event.bot_likely,
         )
         .join(Message, Message.id == Event.message_id)
         .join(Tenant, Tenant.id == Message.tenant_id)

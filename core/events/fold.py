@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from core.db.states import BounceType, EventType, MessageStatus
+from core.events.machines import By, made_by
 
 NO_COMPLAINT = "not-spam"
 # The address was on a list, so SES did not send. Neither AWS nor we count these (developer guide, bounce
@@ -74,6 +75,8 @@ class Standing:
     delayed_at: datetime | None
     opened_at: datetime | None
     clicked_at: datetime | None
+    opened_by: By | None  # a person, as soon as one did; so with clicks
+    clicked_by: By | None
     bounce_type: str | None
     bounce_subtype: str | None
 
@@ -91,6 +94,7 @@ def kind_of(event: Any) -> Kind | None:
 
 def fold(events: Iterable[Any]) -> Standing:
     """The standing that these events, all of one message, prove."""
+    events = list(events)
     first: dict[Kind, Moment] = {}
     for event in events:
         if kind := kind_of(event):
@@ -98,6 +102,7 @@ def fold(events: Iterable[Any]) -> Standing:
             first[kind] = min(moment, first.get(kind, moment))
     bounce = first.get(Kind.PERMANENT) or first.get(Kind.LISTED) or first.get(Kind.TRANSIENT)
     status, reason = _status(first)
+    opened_by, clicked_by = made_by(events)
     return Standing(
         status=status,
         reason=reason,
@@ -108,6 +113,8 @@ def fold(events: Iterable[Any]) -> Standing:
         delayed_at=_at(first, Kind.DELAYED),
         opened_at=_at(first, Kind.OPENED),
         clicked_at=_at(first, Kind.CLICKED),
+        opened_by=opened_by,
+        clicked_by=clicked_by,
         bounce_type=(bounce.bounce_type or None) if bounce else None,
         bounce_subtype=(bounce.bounce_subtype or None) if bounce else None,
     )

@@ -32,6 +32,10 @@ _EVENT: tuple[Any, ...] = (
     Event.bounce_subtype,
     Event.feedback_type,
     Event.counts_in_rates,
+    Event.link,
+    Event.user_agent,
+    Event.ip_address,
+    Event.bot_likely,
 )
 
 
@@ -115,9 +119,10 @@ def apply(
     for message_id, fresh in new.items():
         message = matched.messages[message_id]
         after: list[Any] = [*before[message_id], *(event for event, _ in fresh)]
-        zone = matched.zones[message.tenant_id]
-        changes.move(message, zone, counting.tally(before[message_id]), counting.tally(after))
-        moved.append(_row(message, fold(after), fresh[0][0].provider_message_id))
+        standing, zone = fold(after), matched.zones[message.tenant_id]
+        counted = counting.tally(before[message_id], message)
+        changes.move(message, zone, counted, counting.tally(after, standing))
+        moved.append(_row(message, standing, fresh[0][0].provider_message_id))
     _update_messages(session, moved)
     suppressed = _suppress(session, matched.messages, new, at)
     counting.write(session, changes)
@@ -174,6 +179,10 @@ def _event_row(event: ProviderEvent, message: Row[Any], at: datetime) -> dict[st
         "feedback_type": _storable(event.feedback_type),
         "counts_in_rates": event.counts_in_rates,
         "diagnostic": _storable(event.diagnostic),
+        "link": _storable(event.link),
+        "user_agent": _storable(event.user_agent),
+        "ip_address": _storable(event.ip_address),
+        "bot_likely": event.bot_likely,
         "raw": _storable(event.raw),
     }
 
@@ -199,6 +208,8 @@ def _row(message: Row[Any], standing: Standing, provider_message_id: str) -> dic
         "delayed_at": standing.delayed_at,
         "opened_at": standing.opened_at,
         "clicked_at": standing.clicked_at,
+        "opened_by": standing.opened_by,
+        "clicked_by": standing.clicked_by,
         "bounce_type": standing.bounce_type,
         "bounce_subtype": standing.bounce_subtype,
     }

@@ -32,6 +32,8 @@ _MESSAGE: tuple[Any, ...] = (
     Message.armed_at,
     Message.created_at,
     Message.counts_in_rates,
+    Message.opened_by,
+    Message.clicked_by,
 )
 _TENANT: tuple[Any, ...] = (Tenant.id, Tenant.slug, Tenant.topic_arn, Tenant.timezone)
 

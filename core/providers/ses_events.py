@@ -15,6 +15,7 @@ from core.db.states import BounceType, EventType
 from core.providers.base import ProviderEvent
 
 MAX_DIAGNOSTIC = 2000
+MAX_LINK, MAX_USER_AGENT, MAX_IP_ADDRESS = 2000, 500, 64
 SIMULATOR_DOMAIN = "@simulator.amazonses.com"
 
 _VALIDATION_TEXT = "Successfully validated SNS topic"
@@ -48,6 +49,7 @@ _DIAGNOSTICS = {
 }
 # What SES says about a tenant on EventBridge's default bus. The end of a finding is spelled in two ways.
 _TENANT_NOTICES = ("Sending Status ", "Advisor Recommendation Status ")
+_BOT_EVENT = {"Likely": True, "Unlikely": False}  # since August 2026, and a text
 _BOUNCE_TYPES = {kind.value: kind for kind in BounceType}
 
 
@@ -112,6 +114,7 @@ def _events(record: dict[str, Any], raw: str, topic_arn: str | None) -> list[Pro
     tags = _dict(mail.get("tags"))
     bounce_type, subtype = _bounce(kind, what)
     feedback_type = _text(what.get("complaintFeedbackType")) if kind is EventType.COMPLAINT else None
+    seen = _seen(what) if kind in (EventType.OPEN, EventType.CLICK) else {}
     return [
         ProviderEvent(
             uid=_uid(identity, address),
@@ -127,6 +130,7 @@ def _events(record: dict[str, Any], raw: str, topic_arn: str | None) -> list[Pro
             feedback_type=feedback_type,
             diagnostic=_diagnostic(kind, what, entry),
             counts_in_rates=_counts(kind, what, address, subtype, feedback_type),
+            **seen,
             raw=raw,
         )
         for address, entry in recipients.items()
@@ -209,10 +213,24 @@ def _counts(
     return subtype not in _UNCOUNTED_SUBTYPES
 
 
+def _seen(what: dict[str, Any]) -> dict[str, Any]:
+    """What is known of who opened or clicked; whoever does may say anything of any length."""
+    return {
+        "link": _cut(_text(what.get("link")), MAX_LINK),
+        "user_agent": _cut(_text(what.get("userAgent")), MAX_USER_AGENT),
+        "ip_address": _cut(_text(what.get("ipAddress")), MAX_IP_ADDRESS),
+        "bot_likely": _BOT_EVENT.get(_text(what.get("isBotEvent")) or ""),
+    }
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return text[:length] if text else None
+
+
 def _diagnostic(kind: EventType, what: dict[str, Any], entry: dict[str, Any]) -> str | None:
     said = _text(entry.get("diagnosticCode")) or _text(entry.get("status"))
     said = said or _text(what.get(_DIAGNOSTICS.get(kind, "")))
-    return said[:MAX_DIAGNOSTIC] if said else None
+    return _cut(said, MAX_DIAGNOSTIC)
 
 
 def _tag(tags: dict[str, Any], name: str) -> str | None:

@@ -96,6 +96,8 @@ class Message(Base):
     delayed_at: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
+    opened_by: Mapped[str | None]  # person, or machine when only machines did: as what it is counted
+    clicked_by: Mapped[str | None]
     bounce_type: Mapped[str | None]
     bounce_subtype: Mapped[str | None]
     counts_in_rates: Mapped[bool] = mapped_column(default=True)  # False: SES's mailbox simulator

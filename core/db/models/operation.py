@@ -34,6 +34,7 @@ class Installation(Base):
     held_reason: Mapped[Told | None]
     complaint_hours: Mapped[float | None]  # median from delivery to complaint, learned; None: too few came
     counting_rules: Mapped[int] = mapped_column(default=0)  # by which opens and clicks were counted
+    recounted_event: Mapped[int] = mapped_column(BigInteger, default=0)  # so far, by the newest rules
 
 
 class JobRun(Base):
