@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
@@ -61,22 +62,22 @@ class TenantReputation(Base):
 
     __tablename__ = "tenant_reputations"
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
-    bucket: Mapped[int] = mapped_column(default=0)  # number of the newest OutcomeBucket
+    outcomes: Mapped[int] = mapped_column(BigInteger, default=0)
+    delivered: Mapped[int] = mapped_column(BigInteger, default=0)
+    matured: Mapped[float] = mapped_column(default=0.0)  # of the delivered, when complaint_cusum last moved
     bounce_cusum: Mapped[float] = mapped_column(default=0.0)
     complaint_cusum: Mapped[float] = mapped_column(default=0.0)
 
 
 class OutcomeBucket(Base):
-    """A hundred or so outcomes of a tenant that came one after the other; the last of them make a window."""
+    """A hundred outcomes of a tenant that came one after the other, if there was bad news among them: number
+    0 are the first hundred. The last of them make a window."""
 
     __tablename__ = "outcome_buckets"
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    outcomes: Mapped[int] = mapped_column(default=0)
     permanent_bounces: Mapped[int] = mapped_column(default=0)
-    delivered: Mapped[int] = mapped_column(default=0)
-    complaints: Mapped[int] = mapped_column(default=0)
-    last_at: Mapped[datetime]
+    domains: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the recipients who bounced: how many
 
 
 class CampaignReputation(Base):
@@ -89,13 +90,17 @@ class CampaignReputation(Base):
     permanent_bounces: Mapped[int] = mapped_column(default=0)
     delivered: Mapped[int] = mapped_column(default=0)
     complaints: Mapped[int] = mapped_column(default=0)
+    domains: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of those who bounced: the first fifty
+    last_at: Mapped[datetime]  # when the newest of them came
 
 
 class DeliveredHour(Base):
-    """When a campaign's mail was delivered: complaints come hours after, so young mail counts in part."""
+    """Delivered mail by the hour it was armed in, and the complaints about it: these come hours after, so
+    young mail counts in part. Kept for a month."""
 
     __tablename__ = "delivered_hours"
-    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(primary_key=True)  # 0: transactional
     hour_at: Mapped[datetime] = mapped_column(primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"), index=True)
     delivered: Mapped[int] = mapped_column(default=0)
+    complaints: Mapped[int] = mapped_column(default=0)

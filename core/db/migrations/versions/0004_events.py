@@ -81,11 +81,8 @@ def upgrade() -> None:
         "outcome_buckets",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("outcomes", sa.Integer(), nullable=False),
         sa.Column("permanent_bounces", sa.Integer(), nullable=False),
-        sa.Column("delivered", sa.Integer(), nullable=False),
-        sa.Column("complaints", sa.Integer(), nullable=False),
-        sa.Column("last_at", models.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("domains", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_outcome_buckets_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "number", name=op.f("pk_outcome_buckets")),
     )
@@ -136,7 +133,9 @@ def upgrade() -> None:
     op.create_table(
         "tenant_reputations",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
-        sa.Column("bucket", sa.Integer(), nullable=False),
+        sa.Column("outcomes", sa.BigInteger(), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("matured", sa.Double(), nullable=False),
         sa.Column("bounce_cusum", sa.Double(), nullable=False),
         sa.Column("complaint_cusum", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_tenant_reputations_tenant_id")),
@@ -175,6 +174,8 @@ def upgrade() -> None:
         sa.Column("permanent_bounces", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
         sa.Column("complaints", sa.Integer(), nullable=False),
+        sa.Column("domains", sa.JSON(), nullable=False),
+        sa.Column("last_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["campaign_id"], ["campaigns.id"], name=op.f("fk_campaign_reputations_campaign_id")
         ),
@@ -188,19 +189,14 @@ def upgrade() -> None:
 
     op.create_table(
         "delivered_hours",
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("campaign_id", sa.Integer(), nullable=False),
         sa.Column("hour_at", models.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["campaign_id"], ["campaigns.id"], name=op.f("fk_delivered_hours_campaign_id")
-        ),
+        sa.Column("complaints", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_delivered_hours_tenant_id")),
-        sa.PrimaryKeyConstraint("campaign_id", "hour_at", name=op.f("pk_delivered_hours")),
+        sa.PrimaryKeyConstraint("tenant_id", "campaign_id", "hour_at", name=op.f("pk_delivered_hours")),
     )
-    with op.batch_alter_table("delivered_hours", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_delivered_hours_tenant_id"), ["tenant_id"], unique=False)
-
     op.create_table(
         "heartbeats",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -340,9 +336,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_heartbeats_account_id_id"))
 
     op.drop_table("heartbeats")
-    with op.batch_alter_table("delivered_hours", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_delivered_hours_tenant_id"))
-
     op.drop_table("delivered_hours")
     with op.batch_alter_table("campaign_reputations", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_campaign_reputations_tenant_id"))
