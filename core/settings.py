@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from email.utils import parseaddr
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from core.errors import ConfigurationError
 
 PREFIX = "POSTYARD_"
+SHORTEST_KEY_BYTES = 16
 
 
 class Settings(BaseSettings):
@@ -59,6 +61,13 @@ class Settings(BaseSettings):
         description="Address, of a domain verified at Resend, that such mail comes from.",
     )
     resend_url: str = Field("https://api.resend.com", description="Where Resend's API is.")
+    resend_webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signing secret (whsec_…) of Resend's webhook to /webhooks/resend; none: it is closed.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Opens /metrics to whoever sends it as bearer token; none: there is no /metrics."
+    )
     resend_calls_per_second: float = Field(2.0, gt=0, description="Resend's limit for the whole team.")
     send_threads: int = Field(16, ge=1, le=64, description="Calls to SES in flight at once, per account.")
     ingest_threads: int = Field(4, ge=1, le=32, description="Threads that receive from SQS, per account.")
@@ -100,6 +109,28 @@ class Settings(BaseSettings):
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise ValueError("is no API key of Resend; copy it anew, it begins with re_")
         return SecretStr(key) if key else None
+
+    @field_validator("resend_webhook_secret")
+    @classmethod
+    def _signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        written = "" if value is None else value.get_secret_value().strip()
+        if not written:
+            return None
+        try:
+            key = base64.b64decode(written.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) < SHORTEST_KEY_BYTES or not written.startswith("whsec_"):
+            raise ValueError("is no signing secret; copy it anew from the webhook, it begins with whsec_")
+        return SecretStr(written)
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        token = "" if value is None else value.get_secret_value().strip()
+        if token and (len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token):
+            raise ValueError("needs 16 characters or more, without spaces; try: openssl rand -hex 32")
+        return SecretStr(token) if token else None
 
     @field_validator("resend_from")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from core.errors import PostyardError
+from core.events import Ingested
 
 
 class Done(StrEnum):
@@ -33,3 +34,10 @@ class Again(PostyardError):
     def __init__(self, why: str) -> None:
         super().__init__(f"The request could not be answered yet: {why}.")
         self.why = why
+
+
+def done(ingested: Ingested) -> Done:
+    if ingested.stored:
+        return Done.STORED
+    is_parked = ingested.unmatched or ingested.wrong_tenant or ingested.unreadable
+    return Done.PARKED if is_parked else Done.KNOWN

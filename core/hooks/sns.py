@@ -17,9 +17,9 @@ from core.access import SYSTEM
 from core.app import App
 from core.db.models import Account, Tenant
 from core.errors import ProviderError
-from core.events import Ingested, ingest
+from core.events import ingest
 from core.hooks import sns_messages
-from core.hooks.answers import Again, Done, Never
+from core.hooks.answers import Again, Done, Never, done
 from core.hooks.certificates import Certificates
 from core.hooks.sns_messages import NOTIFICATION, SUBSCRIPTION, SnsMessage
 from core.providers.ses_events import UnreadableEvent, parse
@@ -71,12 +71,6 @@ def _take(app: App, owner: _Owner, message: SnsMessage) -> Done:
         ingest(app, owner.account, [], [message.text])
         return Done.PARKED
     return done(ingest(app, owner.account, events)) if events else Done.IGNORED
-
-
-def done(ingested: Ingested) -> Done:
-    if ingested.stored:
-        return Done.STORED
-    return Done.PARKED if ingested.unmatched or ingested.wrong_tenant or ingested.unreadable else Done.KNOWN
 
 
 def _confirm(app: App, owner: _Owner, message: SnsMessage) -> Done:
