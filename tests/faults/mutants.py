@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import bindparam, select, true, update
 from sqlalchemy.orm import Session
 
+from core import campaigns
 from core.app import App
 from core.db.models import Account, Campaign, Message, Tenant, Worker
 from core.db.states import CampaignStatus, MessageStatus, SendingStatus
@@ -222,7 +223,9 @@ def answers_are_read_in_another_order(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("I2")
 def who_comes_back_to_an_ended_campaign_waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Neither whoever puts them back nor the job that looks for them ends their waiting."""
     patch.setattr(record, "_follow_the_end", lambda *_: None)
+    patch.setattr(campaigns, "finish_cancelled_due", lambda app: "")
 
 
 @mutant("I1", "I3")
