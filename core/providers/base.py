@@ -145,6 +145,16 @@ class BulkMail:
     idempotency_key: str = ""  # for a provider that answers the same key twice with one mail
 
 
+@dataclass(frozen=True, slots=True)
+class PlainMail:
+    """To the people of the installation itself: text alone, of no tenant."""
+
+    from_address: str  # "Name <address>" or the bare address
+    to_address: str
+    subject: str
+    text: str
+
+
 class Outcome(StrEnum):
     """What one entry's answer means for its message."""
 
@@ -193,6 +203,9 @@ class MailProvider(Protocol):
 class EmailProvider(MailProvider, Protocol):
     """All but the sending methods raise ProviderError or Throttled; creating what exists is success, and so
     is removing what is gone. `find_…` gives None for what SES does not have."""
+
+    def send_plain(self, mail: PlainMail) -> EntryResult:
+        """For the account itself, without a tenant or a configuration set; as safe as `send_one`."""
 
     def get_account(self) -> AccountState: ...
 

@@ -24,6 +24,7 @@ from core.providers.base import (
     EventDestination,
     IdentityState,
     Outcome,
+    PlainMail,
     ReputationFinding,
     ReputationState,
     TenantState,
@@ -297,7 +298,12 @@ class SesProvider:
     def send_one(self, mail: BulkMail) -> EntryResult:
         if reason := forbidden(mail):
             return EntryResult(Outcome.REFUSED, code="INVALID_PARAMETER", reason=reason)
-        request = ses_mail.single_request(mail)
+        return self._sent(ses_mail.single_request(mail))
+
+    def send_plain(self, mail: PlainMail) -> EntryResult:
+        return self._sent(ses_mail.plain_request(mail))
+
+    def _sent(self, request: dict[str, Any]) -> EntryResult:
         try:
             answer = self._sending.send_email(**request)
         except SEND_FAILED as e:

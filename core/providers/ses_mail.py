@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from core.providers.aws_errors import is_account_wide
-from core.providers.base import BulkMail, EntryResult, Outcome
+from core.providers.base import BulkMail, EntryResult, Outcome, PlainMail
 from core.providers.headers import name_and_address, tag_value
 
 # BulkEmailStatus. The enumeration and its own documentation spell some differently: both are known here.
@@ -66,6 +66,21 @@ def single_request(mail: BulkMail) -> dict[str, Any]:
                 "TemplateContent": _content(mail),
                 "TemplateData": orjson.dumps(entry.fields).decode(),
                 "Headers": _headers(entry.headers),
+            }
+        },
+    }
+
+
+def plain_request(mail: PlainMail) -> dict[str, Any]:
+    """SendEmail's parameters for a mail of no tenant."""
+    return {
+        "FromEmailAddress": from_header(mail.from_address),
+        "Destination": {"ToAddresses": [mail.to_address]},
+        "Content": {
+            "Simple": {
+                "Subject": {"Data": mail.subject, "Charset": "UTF-8"},
+                "Body": {"Text": {"Data": mail.text, "Charset": "UTF-8"}},
+                "Headers": [{"Name": "Auto-Submitted", "Value": "auto-generated"}],
             }
         },
     }
