@@ -29,9 +29,7 @@ def tell_raised(session: Session, alert: Alert) -> None:
     at = alert.raised_at
     came_back = session.scalar(
         select(
-            exists().where(
-                Alert.kind == alert.kind, Alert.cause == alert.cause, Alert.cleared_at > at - CALM
-            )
+            exists().where(Alert.kind == alert.kind, Alert.cause == alert.cause, Alert.cleared_at > at - CALM)
         )
     )
     channels = select(AlertChannel.id).where(_listens(alert.tenant_id))
@@ -40,9 +38,7 @@ def tell_raised(session: Session, alert: Alert) -> None:
 
 def tell_cleared(session: Session, alert_id: int, at: datetime) -> None:
     raised = (AlertNotice.alert_id == alert_id, AlertNotice.news == News.RAISED)
-    session.execute(
-        delete(AlertNotice).where(*raised, AlertNotice.tries == 0, AlertNotice.sent_at.is_(None))
-    )
+    session.execute(delete(AlertNotice).where(*raised, AlertNotice.tries == 0, AlertNotice.sent_at.is_(None)))
     told = select(AlertNotice.channel_id).where(
         *raised, or_(AlertNotice.sent_at.is_not(None), AlertNotice.retry_at.is_not(None))
     )
