@@ -31,15 +31,22 @@ class Database:
         self._writers = sessionmaker(
             self.engine.execution_options(postyard_write=True), expire_on_commit=False
         )
+        self._lazy_writers = sessionmaker(
+            self.engine.execution_options(postyard_write=True, postyard_lazy=True), expire_on_commit=False
+        )
         # SQLite has one writer; waiting for the file's lock is sleeping and asking again, so the threads of
         # one process take turns here first (re-entrant: a nested begin fails loudly instead of hanging).
         self._write_turn = threading.RLock() if self.is_sqlite else contextlib.nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
-        """A transaction that may write: commits at the end, rolls back on raise."""
-        with self._write_turn, self._writers.begin() as session:
+    def begin(self, *, power_cut_may_undo: bool = False) -> Iterator[Session]:
+        """A transaction that may write: commits at the end, rolls back on raise. `power_cut_may_undo`: its
+        commit does not wait for the disk; the next one that does keeps it, too."""
+        writers = self._lazy_writers if power_cut_may_undo else self._writers
+        with self._write_turn, writers.begin() as session:
+            if power_cut_may_undo and not self.is_sqlite:
+                session.execute(text("SET LOCAL synchronous_commit = off"))
             yield session
 
     @contextmanager
@@ -105,7 +112,6 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin transactions by itself
     for pragma in (
         "journal_mode = WAL",
-        "synchronous = FULL",  # what a power cut takes back would be sent a second time
         "foreign_keys = ON",
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
     ):
@@ -115,5 +121,11 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # BEGIN DEFERRED that later writes fails with "database is locked" at once, whatever the time-out:
     # the lock is taken at the start (reliability: 150 of 200 updates lost without it).
-    writes = connection.get_execution_options().get("postyard_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("postyard_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # FULL: what a power cut takes back of a claim would be sent a second time.
+    wait = "NORMAL" if options.get("postyard_lazy", False) else "FULL"
+    connection.exec_driver_sql(f"PRAGMA synchronous = {wait}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -153,7 +153,7 @@ class _Claim:
         recipients = sum(len(part.message_ids) for part in armed)
         if not recipients:
             return []
-        turns.used(self.lane, candidate, recipients)
+        turns.used(self.lane, candidate, recipients, self.speed.call_size)
         if candidate.campaign is not None:
             self._note_campaign(candidate, candidate.campaign, recipients)
         tenant_limits.count(self.session, self._tenant(candidate), recipients, self.now)

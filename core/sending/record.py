@@ -61,7 +61,7 @@ class Finished:
 def record(app: App, finished: Sequence[Finished]) -> None:
     """Write the replies of many calls. Twice is the same."""
     outcomes: Counter[str] = Counter()
-    with app.db.begin() as session:
+    with app.db.begin(power_cut_may_undo=_is_all_accepted(finished)) as session:
         ended = _lock(session, finished)
         moved: set[int] = set()
         by_kind = _by_kind(finished)
@@ -119,6 +119,12 @@ def _meaning(result: EntryResult) -> tuple[answers.Kind, str | None]:
     if result.outcome is Outcome.REFUSED:
         return answers.Kind.REFUSED, _short(result.reason or result.code)
     return answers.Kind.UNKNOWN, _short(f"Nobody can tell whether it was taken: {result.reason}")
+
+
+def _is_all_accepted(finished: Sequence[Finished]) -> bool:
+    """Then a power cut that takes the answers back leaves messages unknown until their events come; nothing
+    is sent again."""
+    return all(result.outcome is Outcome.ACCEPTED for done in finished for result in done.results)
 
 
 def _is_unused(done: Finished) -> bool:

@@ -80,13 +80,15 @@ def take_turn(lane: Lane, candidate: Candidate, quantum: int) -> int:
     return lane.turn_left
 
 
-def used(lane: Lane, candidate: Candidate, recipients: int) -> None:
-    """After a claim. A tenant that has used its turn up is followed by the next."""
+def used(lane: Lane, candidate: Candidate, recipients: int, call_size: int) -> None:
+    """After a claim. A tenant that has used its turn up is followed by the next; what is left of it and fills
+    no call is not worth a claim."""
     lane.was_transactional = candidate.campaign is None
     if candidate.campaign is None:
         lane.transactional_tenant_id = candidate.tenant_id
     else:
-        lane.turn_left = max(0, lane.turn_left - recipients)
+        left = lane.turn_left - recipients
+        lane.turn_left = left if left >= call_size else 0
 
 
 def why_stuck(session: Session, work: Work, fallback_from: str) -> str | None:

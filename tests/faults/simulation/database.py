@@ -24,10 +24,10 @@ class SimulatedDatabase(Database):
     committed: Callable[[], None] = staticmethod(lambda: None)
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
+    def begin(self, *, power_cut_may_undo: bool = False) -> Iterator[Session]:
         world = self.world
         if world is None or world.running is None:
-            with super().begin() as session:
+            with super().begin(power_cut_may_undo=power_cut_may_undo) as session:
                 yield session
             return
         world.breathe()
@@ -35,7 +35,7 @@ class SimulatedDatabase(Database):
         fate = _fate(world, sys._getframe(2).f_code.co_name)
         world.in_transaction = True
         try:
-            with super().begin() as session:
+            with super().begin(power_cut_may_undo=power_cut_may_undo) as session:
                 yield session
                 _meet(world, fate, FATES[0], FATES[2])
         finally:
