@@ -100,21 +100,21 @@ class Meter:
             return self._seconds
 
 
-def keep(app: App, account_id: int, seconds: float) -> None:
-    """What a scheduler has measured just now."""
+def keep(app: App, account_id: int, seconds: float, before: datetime | None = None) -> datetime:
+    """What a scheduler has measured just now; `before`: what this returned when it last did."""
     now = app.now()
-    behind_the_others = or_(
+    counts = or_(
         Account.lag_at.is_(None),
+        Account.lag_at == before,
         Account.lag_at <= now - OVERRULED_AFTER,
         Account.lag_at > now + OVERRULED_AFTER,  # written while a clock was wrong
         Account.lag_seconds <= seconds,
     )
     with app.db.begin() as session:
         session.execute(
-            update(Account)
-            .where(Account.id == account_id, behind_the_others)
-            .values(lag_seconds=seconds, lag_at=now)
+            update(Account).where(Account.id == account_id, counts).values(lag_seconds=seconds, lag_at=now)
         )
+    return now
 
 
 def measured(session: Session, now: datetime) -> list[AccountLag]:

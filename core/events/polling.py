@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -19,9 +20,10 @@ from core.app import App
 from core.db.engine import AWAY
 from core.db.models import Account
 from core.errors import ProviderError
-from core.events.ingest import BLOCK, Ingested, ingest
-from core.providers.base import ProviderEvent, QueueMessage
-from core.providers.ses_events import UnreadableEvent, noticed_tenant, parse
+from core.events import lag
+from core.events.ingest import BLOCK, Ingested
+from core.events.storing import Received, read, store
+from core.providers.base import QueueMessage
 
 BLOCK_SECONDS = 0.2
 LONG_POLL_SECONDS = 2  # so that a stop is quick
@@ -32,18 +34,11 @@ GIVE_UP_AFTER = 4  # failures in a row, when somebody waits for the end
 DELETERS = 4
 DELETE_AT_ONCE = 10
 INBOX = 100  # receives that wait for the writer; more would outlive their visibility
+PATIENCE = 3  # failures in a row before a block may be the reason itself, and not the database
+LAG_KEPT_EVERY_SECONDS = 5.0
+AWAY_LOOK_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One SQS message; `events` None: nobody can read it. `tenant_arn`: a notice about that SES tenant."""
-
-    account: Account
-    message: QueueMessage
-    events: list[ProviderEvent] | None
-    tenant_arn: str | None = None
 
 
 @dataclass
@@ -75,9 +70,13 @@ class _Poller:
     until_idle: bool
     inbox: queue.Queue[list[Received]] = field(default_factory=lambda: queue.Queue(INBOX))
     closed: threading.Event = field(default_factory=threading.Event)
+    away: threading.Event = field(default_factory=threading.Event)  # the database: nobody receives meanwhile
+    meters: dict[int, lag.Meter] = field(default_factory=dict)  # by account
     receivers: dict[str, list[threading.Thread]] = field(default_factory=dict)  # by queue address
     problems: list[ProviderError] = field(default_factory=list)
     reread_at: float = 0.0
+    lags_kept: dict[int, datetime] = field(default_factory=dict)  # by account
+    lag_kept_at: float = -LAG_KEPT_EVERY_SECONDS
 
     def run(self) -> Ingested:
         total = Ingested()
@@ -87,6 +86,8 @@ class _Poller:
                     self._start_receivers()
                     for account, block in _by_account(self._collect()):
                         total += self._store(account, block, deleters)
+                    self._keep_lag(LAG_KEPT_EVERY_SECONDS)
+            self._keep_lag()
         finally:
             self.closed.set()
         return total
@@ -106,6 +107,7 @@ class _Poller:
             accounts = list(session.scalars(select(Account).where(Account.queue_url.is_not(None))))
         for account in accounts:
             if account.queue_url and account.queue_url not in self.receivers:
+                self.meters[account.id] = lag.Meter()
                 self.receivers[account.queue_url] = [
                     threading.Thread(
                         target=self._receive, args=(account,), name=f"receive-events-{n}", daemon=True
@@ -123,6 +125,7 @@ class _Poller:
                 if self._receive_once(account):
                     return
                 back.failures = 0
+                self._wait_for_database()
             except Exception as e:
                 logger.warning("cannot receive events: %s", e, exc_info=not isinstance(e, ProviderError))
                 if self.until_idle and isinstance(e, ProviderError) and back.failures + 1 >= GIVE_UP_AFTER:
@@ -134,9 +137,10 @@ class _Poller:
         """True when there is nothing more to wait for."""
         sqs, url = self.app.providers.queue(account.region), str(account.queue_url)
         messages = sqs.receive(url, wait_seconds=SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS)
+        self.meters[account.id].received(messages, self.app.now())
         if not messages:
             return self.until_idle and sqs.depth(url) == 0
-        received = [_read(account, message) for message in messages]
+        received = [read(account, message) for message in messages]
         while not self.closed.is_set():
             try:
                 self.inbox.put(received, timeout=1)
@@ -144,6 +148,12 @@ class _Poller:
             except queue.Full:
                 continue
         return False
+
+    def _wait_for_database(self) -> None:
+        """What is received while nothing can be stored comes again each minute, and after five receives it
+        would be a dead letter."""
+        while self.away.is_set() and not (self.stop.is_set() or self.closed.is_set()):
+            self.stop.wait(AWAY_LOOK_SECONDS)
 
     def _collect(self) -> list[Received]:
         """What arrives within BLOCK_SECONDS of the first, up to about BLOCK events."""
@@ -160,31 +170,40 @@ class _Poller:
         return block
 
     def _store(self, account: Account, block: list[Received], deleters: Executor) -> Ingested:
-        """Commit the block, then have its messages deleted."""
+        """Commit the block, then have its messages deleted; what cannot be stored is left to SQS, which moves
+        it to the dead-letter queue."""
         back = _Back()
         while not (self.stop.is_set() and back.failures):
+            is_away = back.failures < PATIENCE or not _writes(self.app)
             try:
-                done = self._ingest(account, block)
+                done, left = store(self.app, account, block, is_away=is_away)
             except AWAY as e:
                 # The database is away or busy: nothing was stored, so nothing may be deleted.
                 logger.warning("cannot store events yet, trying again: %s", e.orig)
+                self.away.set()
                 back.off(self.stop)
                 continue
-            except Exception:
-                if len(block) == 1:
-                    logger.exception("one event cannot be stored; SQS will move it to the dead-letter queue")
-                    return Ingested()
-                logger.exception("a block of events cannot be stored; trying them one by one")
-                return sum((self._store(account, [one], deleters) for one in block), Ingested())
-            self._delete(account, block, deleters)
+            self.away.clear()
+            kept = {received.message.receipt for received in left}
+            self._delete(account, [one for one in block if one.message.receipt not in kept], deleters)
+            self.meters[account.id].settled([received.message.receipt for received in block])
             return done
         return Ingested()
 
-    def _ingest(self, account: Account, block: list[Received]) -> Ingested:
-        events = [event for received in block for event in received.events or ()]
-        unreadable = [received.message.body for received in block if received.events is None]
-        noticed = {received.tenant_arn for received in block if received.tenant_arn}
-        return ingest(self.app, account, events, unreadable, noticed)
+    def _keep_lag(self, every_seconds: float = 0.0) -> None:
+        now = self.app.clock.monotonic()
+        if now < self.lag_kept_at + every_seconds:
+            return
+        self.lag_kept_at = now
+        for account_id, meter in list(self.meters.items()):
+            seconds = meter.seconds(self.app.now())
+            if seconds is None:
+                continue
+            try:
+                before = self.lags_kept.get(account_id)
+                self.lags_kept[account_id] = lag.keep(self.app, account_id, seconds, before)
+            except AWAY as e:
+                logger.warning("the lag of events was not kept: %s", e.orig)
 
     def _delete(self, account: Account, block: list[Received], deleters: Executor) -> None:
         readable = [received.message.receipt for received in block if received.events is not None]
@@ -211,12 +230,14 @@ class _Poller:
             logger.warning("an unreadable message stays in the queue: %s", e)
 
 
-def _read(account: Account, message: QueueMessage) -> Received:
+def _writes(app: App) -> bool:
+    """Whether the database takes a transaction that writes, so that a failure must be the events' own."""
     try:
-        return Received(account, message, parse(message.body), noticed_tenant(message.body))
-    except UnreadableEvent as e:
-        logger.warning("a message in the event queue is not readable: %s", e)
-        return Received(account, message, None)
+        with app.db.begin() as session:
+            session.execute(select(1))
+    except AWAY:
+        return False
+    return True
 
 
 def _by_account(received: list[Received]) -> list[tuple[Account, list[Received]]]:

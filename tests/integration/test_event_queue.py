@@ -15,10 +15,9 @@ import pytest
 from sqlalchemy import event, text, update
 
 from core import events
-from core.access import Actor
 from core.app import App
 from core.db.models import Account, Message, Tenant
-from core.errors import PermissionDenied, ProviderError
+from core.errors import ProviderError
 from core.events import polling
 from tests.conftest import Cast
 from tests.ledger import ARMED_AT, Ledger, ledger_of
@@ -136,27 +135,6 @@ def test_a_queue_that_does_not_answer_is_said_to_whoever_waits(ledger: Ledger) -
     _set_queue(ledger, f"{ledger.account.queue_url}-gone")
     with pytest.raises(ProviderError):
         events.poll(ledger.app, threading.Event(), until_idle=True)
-
-
-def test_lag_is_nothing_when_the_queue_is_empty_and_grows_while_it_waits(
-    ledger: Ledger, alice: Actor
-) -> None:
-    events.poll(ledger.app, threading.Event(), until_idle=True)
-    assert events.lag_seconds(ledger.app, alice).waiting == 0
-    assert events.lag_seconds(ledger.app, alice).seconds == 0
-    first, second = ledger.add_messages(["ann@example.com", "bo@example.com"])
-    _put(ledger, _body(ledger, first))
-    events.poll(ledger.app, threading.Event(), until_idle=True)
-    _put(ledger, _body(ledger, second))
-    lag = events.lag_seconds(ledger.app, alice)
-    assert lag.waiting == 1
-    assert lag.seconds > 0
-    assert lag.last_received_at is not None
-
-
-def test_an_account_manager_does_not_see_the_lag_of_the_installation(app: App, cast: Cast) -> None:
-    with pytest.raises(PermissionDenied):
-        events.lag_seconds(app, cast.bob)
 
 
 def _body(ledger: Ledger, message: Message, **delivery: Any) -> str:
