@@ -44,6 +44,8 @@ class Action(StrEnum):
     SEE_AUDIT = "read the audit log"
     SEE_HEALTH = "see the health of the installation"
     RELEASE_HOLD = "let held mail go"
+    MANAGE_ALERTS = "choose where alerts are sent"
+    MANAGE_ALL_ALERTS = "choose where the alerts of every tenant are sent"
 
 
 _EVERYBODY = frozenset(Role)
@@ -80,6 +82,8 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SEE_AUDIT: _STAFF,
     Action.SEE_HEALTH: _STAFF,
     Action.RELEASE_HOLD: _STAFF,
+    Action.MANAGE_ALERTS: _STAFF,
+    Action.MANAGE_ALL_ALERTS: frozenset({Role.ADMIN}),
 }
 
 

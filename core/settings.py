@@ -69,6 +69,15 @@ class Settings(BaseSettings):
         None, description="Opens /metrics to whoever sends it as bearer token; none: there is no /metrics."
     )
     resend_calls_per_second: float = Field(2.0, gt=0, description="Resend's limit for the whole team.")
+    alert_from: str = Field(
+        "",
+        description="Address that alerts come from: of a domain verified at SES, or as the SMTP server allows.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="smtp://USER:PASSWORD@HOST:587 or smtps://…: sends alerts; none: SES does.",
+    )
     send_threads: int = Field(16, ge=1, le=64, description="Calls to SES in flight at once, per account.")
     ingest_threads: int = Field(4, ge=1, le=32, description="Threads that receive from SQS, per account.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
@@ -146,6 +155,29 @@ class Settings(BaseSettings):
             raise ValueError(f"is needed with {PREFIX}RESEND_API_KEY: an address at a domain verified there")
         return value
 
+    @field_validator("alert_from")
+    @classmethod
+    def _sender_or_none(cls, value: str) -> str:
+        value = value.strip()
+        if value and not _is_sender(value):
+            raise ValueError("is no sender; write alerts@example.com or Name <alerts@example.com>")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value().strip()
+        if not url:
+            return None
+        if not _is_mail_server(url):
+            raise ValueError(
+                "is no mail server; write smtp://USER:PASSWORD@HOST:587, with signs like @ and / in the "
+                "password as %40 and %2F"
+            )
+        if info.data.get("alert_from") == "":
+            raise ValueError(f"needs {PREFIX}ALERT_FROM as well: the address that alerts come from")
+        return SecretStr(url)
+
     @field_validator("resend_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
@@ -196,3 +228,11 @@ def _is_sender(written: str) -> bool:
     except EmailNotValidError:
         return False
     return True
+
+
+def _is_mail_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port
+        return False
