@@ -136,8 +136,10 @@ def read(
     mapping: Mapping[str, str] | None = None,
     *,
     padded: list[int] | None = None,
+    valid: Callable[[str], str] | None = None,
 ) -> Iterator[Recipient | Rejection]:
-    """What `check` sorts, one row at a time in flat memory; the same address may come more than once."""
+    """What `check` sorts, one row at a time in flat memory; the same address may come more than once.
+    `valid`: what an address may be, in place of `valid_address`."""
     columns = _columns(layout, mapping or {})
     email = columns.pop("email")
     width = len(layout.headers)
@@ -154,7 +156,7 @@ def read(
             cells += [""] * (width - len(cells))
             if padded is not None:
                 padded.append(line)
-        yield _recipient(line, cells, email, columns)
+        yield _recipient(line, cells, email, columns, valid or valid_address)
 
 
 def rejections_csv(rejections: Iterable[Rejection]) -> str:
@@ -199,9 +201,11 @@ def _ascii_domain(domain: str) -> str | None:
         return None
 
 
-def _recipient(line: int, cells: list[str], email: int, columns: dict[str, int]) -> Recipient | Rejection:
+def _recipient(
+    line: int, cells: list[str], email: int, columns: dict[str, int], valid: Callable[[str], str]
+) -> Recipient | Rejection:
     try:
-        address = valid_address(restored_cell(cells[email]))
+        address = valid(restored_cell(cells[email]))
     except InputError as e:
         return Rejection(line, cells[email], str(e))
     return Recipient(line, address, address.lower(), {name: cells[at] for name, at in columns.items()})

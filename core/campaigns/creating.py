@@ -180,12 +180,12 @@ def _rows(
             "address": recipient.address,
             "address_key": recipient.address_key,
             "fields": recipient.fields,
-            "status": MessageStatus.SUPPRESSED if is_suppressed else MessageStatus.PENDING,
-            "reason": "The address is on the suppression list." if is_suppressed else None,
+            "status": MessageStatus.SUPPRESSED if listed else MessageStatus.PENDING,
+            "reason": suppressions.told(listed) if listed else None,
             "created_by": actor.username,
             "created_at": now,
             "counts_in_rates": not recipient.address_key.endswith("@simulator.amazonses.com"),
         }
         for recipient in block
-        for is_suppressed in [recipient.address_key in suppressed]
+        for listed in [suppressed.get(recipient.address_key)]
     ]

@@ -13,14 +13,14 @@ from core.access import Action, Actor
 from core.app import App
 from core.audit import record as record_audit
 from core.content import compile_content, field_name
-from core.db.models import Message, Sender
+from core.db.models import Message, Sender, Tenant
 from core.db.states import MessageStatus, SendingStatus
 from core.errors import InputError, SendingPaused
 from core.recipients import valid_address
 from core.reputation import SIMULATOR_DOMAIN
 from core.senders import get_sender
 from core.sending.worker import reap_dead, work
-from core.suppressions import suppressed_among
+from core.suppressions import is_domain, suppressed_among
 from core.templates import store
 from core.tenants import get_tenant
 
@@ -107,6 +107,15 @@ def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str, 
     way = routes.of_sender(session, tenant_id, sender_id, fallback_from, campaign=False)
     if isinstance(way, str):
         raise InputError(way)
-    if suppressed_among(session, tenant_id, [address.lower()]):
-        raise InputError(f"{address} is on the suppression list of {tenant.name}. Release it there first.")
+    if listed := suppressed_among(session, tenant_id, [address.lower()]).get(address.lower()):
+        raise InputError(_kept_back(address, listed, tenant))
     return sender
+
+
+def _kept_back(address: str, listed: str, tenant: Tenant) -> str:
+    if is_domain(listed):
+        return (
+            f"{tenant.name} writes to nobody at {listed[1:]}: {listed} is on its suppression list. "
+            "Release that there first."
+        )
+    return f"{address} is on the suppression list of {tenant.name}. Release it there first."

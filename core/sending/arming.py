@@ -28,7 +28,6 @@ from core.sending.turns import Candidate, Work, transactional_query
 MAX_CALL_BYTES = 900_000
 LARGEST_CHARACTER = 6  # bytes: a control character in JSON, \\u0000
 UNSUBSCRIBE_FIELD = "unsubscribe_url"  # {{unsubscribe_url}} in a campaign's content
-SUPPRESSED = "The address is on the suppression list."
 MOST_COMPILED = 100
 # Each is a request of its own.
 MOST_TRANSACTIONAL = 50
@@ -126,8 +125,8 @@ class Arms:
         )
         entries = []
         for row in rows:
-            if row.address_key in suppressed:
-                self._refuse(row.id, MessageStatus.SUPPRESSED, SUPPRESSED)
+            if listed := suppressed.get(row.address_key):
+                self._refuse(row.id, MessageStatus.SUPPRESSED, suppressions.told(listed))
                 continue
             link = self._links(work.tenant_id, row.id) if work.campaign_id is not None else None
             try:

@@ -144,7 +144,7 @@ def the_checkpoint_moves_when_rows_are_fetched(patch: pytest.MonkeyPatch) -> Non
 @mutant("I4")
 def suppressions_are_not_looked_at_again(patch: pytest.MonkeyPatch) -> None:
     blind = SimpleNamespace(
-        suppressed_among=lambda *_: set(), unsubscribe_token=arming.suppressions.unsubscribe_token
+        suppressed_among=lambda *_: {}, unsubscribe_token=arming.suppressions.unsubscribe_token
     )
     patch.setattr(arming, "suppressions", blind)
 

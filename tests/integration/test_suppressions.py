@@ -46,7 +46,7 @@ def suppress(app: App, tenant_id: int, addresses: dict[str, Provenance]) -> list
 
 def among(app: App, tenant_id: int, *keys: str) -> set[str]:
     with app.db.read() as session:
-        return suppressions.suppressed_among(session, tenant_id, keys)
+        return set(suppressions.suppressed_among(session, tenant_id, keys))
 
 
 def export(app: App, actor: Actor, tenant_id: int) -> str:
@@ -289,7 +289,7 @@ def test_an_export_is_formula_safe_and_comes_back_as_it_was(app: App, cast: Cast
     assert (imported.added, imported.rejected) == (5, [])
     back = suppressions.list_suppressions(app, cast.charlie, cast.globex.id)
     assert {row.address: (row.reason, row.note) for row in back} == {
-        address: (why.reason, why.note) for address, why in hostile.items()
+        address: (why.reason, why.note.strip()) for address, why in hostile.items()
     }
     entry = audit.list_entries(app, alice, tenant_id=cast.acme.id)[0]
     assert (entry.action, entry.actor, entry.detail) == ("export suppressions", "carol", {"entries": 5})

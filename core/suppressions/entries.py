@@ -1,0 +1,124 @@
+"""Entries: an address or a whole domain that a tenant must not write to, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
+from core.db.many import is_among
+from core.db.models import Suppression
+from core.db.states import SuppressionReason
+from core.db.upsert import insert
+from core.suppressions.domains import domain_entry_of, is_domain
+
+BLOCK = 500
+MAX_NOTE = 1_000
+_BLANK = " \t\r\n\u00a0\ufeff"  # what reading a CSV takes off a cell, and line ends
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Why an address is suppressed, and what said so. `source`: event, manual, import, unsubscribe, ses.
+    `since`: when that was; None: now."""
+
+    reason: str
+    source: str
+    created_by: str
+    note: str = ""
+    campaign_id: int | None = None
+    event_id: int | None = None
+    since: datetime | None = None
+
+
+def suppress(
+    session: Session, tenant_id: int, addresses: Mapping[str, Provenance], at: datetime
+) -> list[str]:
+    """Suppress each address (lower case; "@example.com": everybody there) that is not suppressed yet; returns
+    those. An entry that is there stays as it is, but a complaint outranks its reason: such a one only an
+    administrator releases."""
+    added: list[str] = []
+    rows = [_row(tenant_id, address, addresses[address], at) for address in sorted(addresses)]
+    statement = insert(session, Suppression).on_conflict_do_nothing().returning(Suppression.address)
+    for block in blocks(rows, BLOCK):
+        added += session.connection().execute(statement, block).scalars()
+    new = set(added)
+    complaints = [
+        row for row in rows if row["reason"] == SuppressionReason.COMPLAINT and row["address"] not in new
+    ]
+    if complaints:
+        _outrank(session, tenant_id, complaints)
+    return added
+
+
+def suppressed_among(session: Session, tenant_id: int, address_keys: Sequence[str]) -> dict[str, str]:
+    """Those of the addresses (lower case) that the tenant must not write to, each with the entry that says
+    so: its own, or its domain's."""
+    asked = [*address_keys, *{domain_entry_of(key) for key in address_keys}]
+    query = select(Suppression.address).where(
+        Suppression.tenant_id == tenant_id,
+        Suppression.released_at.is_(None),
+        is_among(session, Suppression.address, asked),
+    )
+    found = {entry: entry for entry in session.connection().execute(query).scalars()}
+    if not any(map(is_domain, found)):
+        return found
+    by_domain = {key: found.get(domain_entry_of(key)) for key in address_keys}
+    covered = {key: entry for key, entry in by_domain.items() if entry is not None}
+    return covered | {entry: entry for entry in found if not is_domain(entry)}
+
+
+def told(entry: str) -> str:
+    """What a message says that was not sent because of this entry."""
+    if is_domain(entry):
+        return f"Everybody at {entry[1:]} is on the suppression list."
+    return "The address is on the suppression list."
+
+
+def active(tenant_id: int) -> tuple[Any, Any]:
+    return Suppression.tenant_id == tenant_id, Suppression.released_at.is_(None)
+
+
+def blocks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _row(tenant_id: int, address: str, why: Provenance, at: datetime) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "address": address.lower(),
+        "reason": why.reason,
+        "source": why.source,
+        "note": _storable(why.note),
+        "campaign_id": why.campaign_id,
+        "event_id": why.event_id,
+        "created_by": why.created_by,
+        "created_at": why.since or at,
+    }
+
+
+def _storable(note: str) -> str:
+    """As an export keeps it when it is read again; PostgreSQL takes no NUL."""
+    return note.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_NOTE].strip(_BLANK)
+
+
+def _outrank(session: Session, tenant_id: int, complaints: Sequence[Mapping[str, Any]]) -> None:
+    changed = ("reason", "source", "note", "campaign_id", "event_id")
+    statement = (
+        update(Suppression)
+        .where(
+            *active(tenant_id),
+            Suppression.address == bindparam("of_address"),
+            Suppression.reason != SuppressionReason.COMPLAINT,
+        )
+        .values({name: bindparam(f"to_{name}") for name in changed})
+    )
+    rows = [
+        {"of_address": row["address"], **{f"to_{name}": row[name] for name in changed}} for row in complaints
+    ]
+    session.connection().execute(statement, rows)
