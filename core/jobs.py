@@ -85,6 +85,7 @@ JOBS = (
     Job("compare tenants with AWS", 60, drift.check_due),
     Job("find dead workers", 10, sending.reap_dead),
     Job("retry parked events", 60, events.retry_parked_due),
+    Job("count opens and clicks by new rules", 60, events.recount_due),
     Job("watch the event queues", 30, events.watch_due),
     Job("end campaigns at their last moment", 30, campaigns.expire_due),
     Job("finish cancelling campaigns", 30, campaigns.finish_cancelled_due),

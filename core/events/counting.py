@@ -8,7 +8,7 @@ is in one of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -33,6 +33,19 @@ COLUMNS = (
     "opened_by_machine",
     "clicked_by_machine",
     "rejected",
+)
+# What is to be known of an event to count it.
+EVENT: tuple[Any, ...] = (
+    Event.type,
+    Event.occurred_at,
+    Event.bounce_type,
+    Event.bounce_subtype,
+    Event.feedback_type,
+    Event.counts_in_rates,
+    Event.link,
+    Event.user_agent,
+    Event.ip_address,
+    Event.bot_likely,
 )
 Tally = tuple[int, ...]
 NOTHING: Tally = (0,) * len(COLUMNS)
@@ -74,19 +87,23 @@ def _zeros() -> defaultdict[Any, list[int]]:
 
 @dataclass(slots=True, eq=False)
 class Counted:
-    """Messages by day and campaign, and the same by recipient domain and day."""
+    """Messages by day and campaign, the same by recipient domain and day, and all that were sent to each."""
 
     daily: defaultdict[DayKey, list[int]] = field(default_factory=_zeros)
     domains: defaultdict[DomainKey, list[int]] = field(default_factory=_zeros)
+    totals: defaultdict[tuple[int, str], list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0])
+    )  # by tenant and domain
 
     def __eq__(self, other: object) -> bool:
         """Rows of zeros say nothing."""
         return isinstance(other, Counted) and self._numbers() == other._numbers()
 
     def _numbers(self) -> list[dict[Any, list[int]]]:
-        return [{key: row for key, row in rows.items() if any(row)} for rows in (self.daily, self.domains)]
+        tables: tuple[Mapping[Any, list[int]], ...] = (self.daily, self.domains, self.totals)
+        return [{key: row for key, row in rows.items() if any(row)} for rows in tables]
 
-    def add(self, message: Any, zone: str, counts: Iterable[int]) -> None:
+    def add(self, message: Any, zone: str, counts: Sequence[int]) -> None:
         """`zone`: the tenant's time zone."""
         day = _armed_at(message).astimezone(zone_of(zone)).date()
         of_day = self.daily[DayKey(message.tenant_id, day, message.campaign_id or 0)]
@@ -94,6 +111,7 @@ class Counted:
         for n, count in enumerate(counts):
             of_day[n] += count
             of_domain[n] += count
+        self.totals[message.tenant_id, _domain(message)][0] += counts[0]
 
 
 def _armed_at(message: Any) -> datetime:
@@ -156,10 +174,7 @@ def write(session: Session, changes: Counted) -> None:
     """Add the changes, in one order everywhere, so that two writers never wait for each other in a circle."""
     _add(session, DailyCount, changes.daily, COLUMNS)
     _add(session, DomainCount, changes.domains, COLUMNS)
-    totals: dict[tuple[int, str], list[int]] = {}
-    for key, counts in changes.domains.items():
-        totals.setdefault((key.tenant_id, key.domain), [0])[0] += counts[0]
-    _add(session, DomainTotal, totals, ("sent",))
+    _add(session, DomainTotal, changes.totals, ("sent",))
 
 
 def _add(session: Session, table: Any, changes: Mapping[Any, list[int]], columns: tuple[str, ...]) -> None:
@@ -187,16 +202,7 @@ def recount(session: Session, tenant_id: int) -> Counted:
             Message.armed_at,
             Message.created_at,
             Tenant.timezone,
-            Event.type,
-            Event.occurred_at,
-            Event.bounce_type,
-            Event.bounce_subtype,
-            Event.feedback_type,
-            Event.counts_in_rates,
-            Event.link,
-            Event.user_agent,
-            Event.ip_address,
-            Event.bot_likely,
+            *EVENT,
         )
         .join(Message, Message.id == Event.message_id)
         .join(Tenant, Tenant.id == Message.tenant_id)
@@ -218,6 +224,8 @@ def kept(session: Session, tenant_id: int) -> Counted:
         counted.daily[DayKey(tenant_id, day.day, day.campaign_id)] = _row(day)
     for domain in session.scalars(select(DomainCount).where(DomainCount.tenant_id == tenant_id)):
         counted.domains[DomainKey(tenant_id, domain.domain, domain.day)] = _row(domain)
+    for total in session.scalars(select(DomainTotal).where(DomainTotal.tenant_id == tenant_id)):
+        counted.totals[tenant_id, total.domain] = [total.sent]
     return counted
 
 

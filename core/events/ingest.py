@@ -24,19 +24,7 @@ from core.providers.base import ProviderEvent
 from core.suppressions import Provenance
 
 BLOCK = 500
-_EVENT: tuple[Any, ...] = (
-    Event.message_id,
-    Event.type,
-    Event.occurred_at,
-    Event.bounce_type,
-    Event.bounce_subtype,
-    Event.feedback_type,
-    Event.counts_in_rates,
-    Event.link,
-    Event.user_agent,
-    Event.ip_address,
-    Event.bot_likely,
-)
+_EVENT: tuple[Any, ...] = (Event.message_id, *counting.EVENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ ALL = {
     "compare tenants with AWS": (60, drift.check_due),
     "find dead workers": (10, sending.reap_dead),
     "retry parked events": (60, events.retry_parked_due),
+    "count opens and clicks by new rules": (60, events.recount_due),
     "end campaigns at their last moment": (30, campaigns.expire_due),
     "finish cancelling campaigns": (30, campaigns.finish_cancelled_due),
     "tell of unknown messages": (300, unknown.alert_due),

@@ -33,8 +33,8 @@ class Installation(Base):
     held_at: Mapped[datetime | None]  # nothing is sent until a person lets it go on
     held_reason: Mapped[Told | None]
     complaint_hours: Mapped[float | None]  # median from delivery to complaint, learned; None: too few came
-    counting_rules: Mapped[int] = mapped_column(default=0)  # by which opens and clicks were counted
-    recounted_event: Mapped[int] = mapped_column(BigInteger, default=0)  # so far, by the newest rules
+    counting_rules: Mapped[int] = mapped_column(default=0)  # by which opens and clicks are counted
+    recounted_event: Mapped[int | None] = mapped_column(BigInteger)  # up to this one; None: all of them
 
 
 class JobRun(Base):

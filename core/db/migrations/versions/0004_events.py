@@ -234,7 +234,7 @@ def upgrade() -> None:
     with op.batch_alter_table("installation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("complaint_hours", sa.Double(), nullable=True))
         batch_op.add_column(sa.Column("counting_rules", sa.Integer(), nullable=False, server_default="0"))
-        batch_op.add_column(sa.Column("recounted_event", sa.BigInteger(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("recounted_event", sa.BigInteger(), nullable=True))
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("opened_by", sa.String(), nullable=True))
