@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import dns
+from core import dns, events
 from core.app import App, AwsProviders, build_app
 from core.db import migrate
 from core.db.models import Account, Worker
@@ -17,6 +17,7 @@ from core.errors import ConfigurationError, ProviderError
 from core.settings import Settings
 
 BEAT_TOO_OLD = timedelta(seconds=60)
+LAG_TOO_LONG_SECONDS = 300.0  # the alert comes after one minute; this is for whoever restarts things
 KNOWN_NAME = "amazonaws.com"
 LITTLE_DISK_BYTES = 2 * 1024**3
 NO_DISK_BYTES = 200 * 1024**2
@@ -146,6 +147,12 @@ def liveness(app: App) -> dict[str, str]:
     """For /healthz, without calling AWS: each part `ok` or what is wrong with it."""
     try:
         scheduler = check_scheduler(app)
+        with app.db.read() as session:
+            lag = max((one.seconds or 0.0 for one in events.measured(session, app.now())), default=0.0)
     except SQLAlchemyError:
-        return {"database": "does not answer", "scheduler": "unknown"}
-    return {"database": "ok", "scheduler": "ok" if scheduler.verdict == "ok" else scheduler.found}
+        return {"database": "does not answer", "scheduler": "unknown", "events": "unknown"}
+    return {
+        "database": "ok",
+        "scheduler": "ok" if scheduler.verdict == "ok" else scheduler.found,
+        "events": "ok" if lag <= LAG_TOO_LONG_SECONDS else f"{lag:.0f} s behind",
+    }

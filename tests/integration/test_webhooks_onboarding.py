@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, update
 
-import webhooks
 from core import access, identities, onboarding, senders
 from core.app import App
 from core.db.base import Base
@@ -20,6 +19,8 @@ from core.db.models import Identity, OnboardingLink, Tenant
 from tests.conftest import Cast
 from tests.integration.test_webhooks import Answer, Ask, ask
 from tests.simulators import Simulator
+from webpages.guards import MAX_BODY_BYTES
+from webpages.routes.onboarding import BUSY, NO_ANSWER
 
 __all__ = ["ask"]
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -185,7 +186,7 @@ def test_where_ses_does_not_answer_the_page_stays(
     answer = ask("POST", f"/onboarding/{token}/check")
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
-    assert webhooks.NO_ANSWER in answer.text
+    assert NO_ANSWER in answer.text
     assert "GetEmailIdentity" not in answer.text
 
 
@@ -198,7 +199,7 @@ def test_a_refusal_that_is_not_about_waiting_names_nobody(
     answer = ask("POST", f"/onboarding/{token}/check")
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
-    assert webhooks.NO_ANSWER in answer.text
+    assert NO_ANSWER in answer.text
     assert "Secret" not in answer.text
 
 
@@ -220,7 +221,7 @@ def test_slow_checks_leave_room_for_everybody_else(
     assert [answer.status for answer in answers] == [303, 303, 303, 303, 503]
     refused = answers[-1]
     assert refused.headers["retry-after"] == "30"
-    assert webhooks.BUSY in refused.text
+    assert BUSY in refused.text
     assert "DNS records for" in refused.text
 
 
@@ -251,7 +252,7 @@ def test_every_other_way_to_ask_is_refused(ask: Ask, token: str) -> None:
     assert ask("PUT", f"/onboarding/{token}/check").status == 405
     for path in ("", "/", f"/{token}/zone", f"/{token}/bind/x", f"/{token}/check/x"):
         assert ask("GET", f"/onboarding{path}").status == 404
-    large = b"x" * (webhooks.MAX_BODY_BYTES + 1)
+    large = b"x" * (MAX_BODY_BYTES + 1)
     assert ask("POST", f"/onboarding/{token}/check", large).status == 413
     back = ask("GET", f"/onboarding/{token}/check")
     assert (back.status, back.headers["location"]) == (303, f"/onboarding/{token}")
