@@ -255,15 +255,21 @@ def test_a_display_name_is_unicode_and_quoted_where_it_must_be(written: str, fie
     assert from_field(written) == field
 
 
+@pytest.fixture
+def patient(wire: Wire) -> ResendProvider:
+    """Forty megabytes take their time."""
+    return resend(wire.url, read_timeout_seconds=15)
+
+
 def heavy(count: int, html_bytes: int) -> BulkMail:
     return keyed(count, html="h" * html_bytes)
 
 
 def test_no_request_is_larger_than_resend_takes_and_the_rest_waits(
-    wire: Wire, provider: ResendProvider
+    wire: Wire, patient: ResendProvider
 ) -> None:
     wire.answers_in_turn((200, {"data": [{"id": f"m{number}"} for number in range(79)]}))
-    results = provider.send_bulk(heavy(100, 500_000))
+    results = patient.send_bulk(heavy(100, 500_000))
     assert Counter(outcomes(results)) == {Outcome.ACCEPTED: 79, Outcome.NOT_SENT: 21}
     assert outcomes(results[79:]) == [Outcome.NOT_SENT] * 21
     assert "no room" in results[99].reason
@@ -272,10 +278,8 @@ def test_no_request_is_larger_than_resend_takes_and_the_rest_waits(
     assert int(wire.headers[0]["content-length"]) < LARGEST_REQUEST
 
 
-def test_a_mail_that_is_too_large_by_itself_is_resends_to_refuse(
-    wire: Wire, provider: ResendProvider
-) -> None:
+def test_a_mail_that_is_too_large_by_itself_is_resends_to_refuse(wire: Wire, patient: ResendProvider) -> None:
     wire.answers_in_turn(error(413, ""))
-    results = provider.send_bulk(heavy(2, LARGEST_REQUEST))
+    results = patient.send_bulk(heavy(2, LARGEST_REQUEST))
     assert outcomes(results) == [Outcome.REFUSED, Outcome.NOT_SENT]
     assert len(wire.requests) == 1
