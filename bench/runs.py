@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 from sqlalchemy import select
 
-from bench import fill, mail, profiling
+from bench import fill, ingest_runs, mail, profiling
 from core.app import App, build_app
 from core.db.models import Message
 from core.db.states import MessageStatus
@@ -99,7 +99,16 @@ def small_app(app: App, options: dict[str, Any]) -> Work:
     return work
 
 
-SHAPES: dict[str, Shape] = {"pipeline": pipeline, "raw": raw, "one_each": one_each, "small_app": small_app}
+SHAPES: dict[str, Shape] = {
+    "pipeline": pipeline,
+    "raw": raw,
+    "one_each": one_each,
+    "small_app": small_app,
+    "poll": ingest_runs.poll,
+    "receive": ingest_runs.receive,
+    "blocks": ingest_runs.blocks,
+    "one_by_one": ingest_runs.one_by_one,
+}
 
 
 def main() -> int:

@@ -2,8 +2,9 @@
 
     python -m bench.stub
 
-Prints its port, ends when its standard input does. Speaks SendBulkEmail, SendEmail and GetAccount of SES v2;
-`POST /reset` takes Options as JSON and forgets everything, `GET /stats` tells what was accepted since.
+Prints its port, ends when its standard input does. Speaks SendBulkEmail, SendEmail and GetAccount of SES v2
+and what hands out a queue of SQS; `POST /reset` takes Options as JSON and forgets everything, `GET /stats`
+tells what happened since.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from typing import Any, cast
 
 import orjson
 
+from bench.queue import Queue
+
 try:  # a third faster; the ratios do not need it
     from uvloop import new_event_loop
 except ImportError:
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 Answer = tuple[int, Any]
+_SQS = b"AmazonSQS."
 _HEADS = {200: b"HTTP/1.1 200 OK", 404: b"HTTP/1.1 404 Not Found", 429: b"HTTP/1.1 429 Too Many Requests"}
 
 
@@ -37,6 +41,7 @@ class Options:
     refused: int = 0  # per mille of all calls: HTTP 429
     rate: float = 1_000_000.0  # what GetAccount tells, and the worst second is compared with
     keep: bool = False  # remember whom each mail went to
+    events_of: int = 0  # messages whose events wait in the queue
     seed: int = 1
 
 
@@ -130,17 +135,20 @@ class Ses:
         self._begin(Options())
 
     def answer(self, call: bytes, body: bytes) -> Answer:
+        if call.startswith(_SQS):
+            return self._queue.answer(call[len(_SQS) :].decode(), body)
         route = self._routes.get(call)
         return (404, {"message": "This stub has no such operation."}) if route is None else route(body)
 
     def delay(self, call: bytes) -> float:
-        """Seconds until the answer leaves; sending alone is late."""
-        return self._seconds if call.startswith(b"POST /v2") else 0.0
+        """Seconds until the answer leaves; who asks how the stub is does not wait."""
+        return self._seconds if call.startswith((b"POST /v2", _SQS)) else 0.0
 
     def _begin(self, options: Options) -> None:
         self._memory = Memory(options)
         self._random = random.Random(options.seed)
         self._seconds = options.latency_ms / 1000
+        self._queue = Queue(options.events_of, options.seed)
 
     def _send_bulk(self, body: bytes) -> Answer:
         if self._refuses(body):
@@ -178,7 +186,7 @@ class Ses:
         }
 
     def _stats(self, _body: bytes) -> Answer:
-        return 200, self._memory.stats()
+        return 200, self._memory.stats() | {"queue": self._queue.stats()}
 
     def _reset(self, body: bytes) -> Answer:
         self._begin(Options(**orjson.loads(body or b"{}")))
@@ -233,10 +241,17 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 return False
             lines = bytes(self._arrived[:end]).split(b"\r\n")
-            self._call = lines[0].rpartition(b" ")[0]
+            self._call = _called(lines)
             self._body_at = end + 4
             self._ends_at = self._body_at + _length(lines)
         return len(self._arrived) >= self._ends_at
+
+
+def _called(lines: list[bytes]) -> bytes:
+    """Method and path; of SQS the operation that a header names."""
+    line = lines[0].rpartition(b" ")[0]
+    targets = (line[14:].strip() for line in lines if line[:13].lower() == b"x-amz-target:")
+    return next(targets, line)
 
 
 def _length(lines: list[bytes]) -> int:

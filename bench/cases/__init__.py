@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.cases.ingest import ingest_end_to_end, ingest_vs_one_by_one
 from bench.cases.memory import flat_memory
 from bench.cases.pace import quota_fidelity, tenant_fairness
 from bench.cases.setting import Case as Case
@@ -16,5 +17,7 @@ CASES: dict[str, Case] = {
     "quota_fidelity": quota_fidelity,
     "tenant_fairness": tenant_fairness,
     "flat_memory": flat_memory,
+    "ingest_end_to_end": ingest_end_to_end,
+    "ingest_vs_one_by_one": ingest_vs_one_by_one,
     "whole_loop": whole_loop,
 }
