@@ -27,6 +27,7 @@ from core import (
     installation,
     lanes,
     limits,
+    notices,
     pacing,
     routes,
     senders,
@@ -92,6 +93,8 @@ JOBS = (
     Job("tell of unknown messages", 300, unknown.alert_due),
     Job("judge warm-ups", 300, warm_ups.judge_due),
     Job("forget what tenants sent long ago", 3600, tenant_limits.forget_old),
+    Job(notices.LOOK, 60, notices.look_due),
+    Job("tell people of alerts", 10, notices.send_due),
     Job("drop ended sessions", 6 * 3600, users.forget_ended),
 )
 LOOPS = (

@@ -14,6 +14,7 @@ from core.db.upsert import insert
 # Nobody closes a lane for longer; what says so was written while a clock was wrong.
 LONGEST_CLOSED = timedelta(minutes=15)
 CREDENTIALS_REFUSED = "credentials refused"  # kind of alert, its cause is the lane
+QUOTA_USED_UP = "The account's quota of recipients in 24 hours is used up"  # a closed_reason begins so
 
 
 def lane_of(account_id: int) -> str:

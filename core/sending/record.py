@@ -213,7 +213,7 @@ def _closed_for(result: EntryResult, done: Finished) -> timedelta | None:
 def _close(session: Session, done: Finished, result: EntryResult, pause: timedelta) -> None:
     reason = _short(result.reason or result.code)
     if result.outcome is Outcome.QUOTA:
-        reason = f"The account's quota of recipients in 24 hours is used up: {reason}"
+        reason = f"{lanes.QUOTA_USED_UP}: {reason}"
     lanes.close(session, done.call.lane.name, until=done.replied_at + pause, reason=reason)
     if result.outcome is Outcome.CREDENTIALS:
         alerts.raise_once(

@@ -1,0 +1,149 @@
+"""Mail: an alert as a plain text, through the installation's own SMTP server, or SES itself."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.app import App
+from core.db.models import Account, Identity, Tenant
+from core.errors import ProviderError
+from core.plain import visible
+from core.providers.base import Outcome, PlainMail
+
+SECONDS = 10.0  # of each step with an SMTP server
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    host: str
+    port: int
+    is_tls: bool  # from its first byte; otherwise STARTTLS
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_here(self) -> bool:
+        """On this host nobody listens between us."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def send(app: App, to_address: str, subject: str, text: str, *, key: str) -> None:
+    """Raises ProviderError unless it was taken. The same `key`, the same Message-ID: a mailbox that got it
+    twice may show it once."""
+    if not app.settings.alert_from:
+        raise ProviderError(
+            "There is no sender for alerts: set POSTYARD_ALERT_FROM, an address at a domain verified at SES.",
+            permanent=False,
+        )
+    mail = PlainMail(app.settings.alert_from, to_address, visible(subject), text)
+    if app.settings.smtp_url is None:
+        _by_ses(app, mail)
+    else:
+        _by_smtp(server(app.settings.smtp_url.get_secret_value()), _message(app, mail, key))
+
+
+def server(url: str) -> MailServer:
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "smtps"
+    return MailServer(
+        host=parts.hostname or "",
+        port=parts.port or (465 if is_tls else 587),
+        is_tls=is_tls,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+
+
+def _message(app: App, mail: PlainMail, key: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = mail.from_address
+    message["To"] = mail.to_address
+    message["Subject"] = mail.subject
+    message["Date"] = format_datetime(app.now())
+    message["Message-ID"] = f"<{key}@{parseaddr(mail.from_address)[1].rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    return message
+
+
+def _by_smtp(to: MailServer, message: EmailMessage) -> None:
+    try:
+        with _connected(to) as connection:
+            if to.user:
+                connection.login(to.user, to.password)
+            connection.send_message(message)
+    except smtplib.SMTPException as e:
+        raise _failed(f"{to.host} did not take the mail: {_reason(e)}") from None
+    except ssl.SSLCertVerificationError as e:
+        raise _failed(f"{to.host} has no good certificate ({e.verify_message})") from e
+    except OSError as e:
+        raise _failed(f"{to.host}, port {to.port}, does not answer ({type(e).__name__})") from e
+
+
+def _connected(to: MailServer) -> smtplib.SMTP:
+    if to.is_tls:
+        return smtplib.SMTP_SSL(to.host, to.port, timeout=SECONDS, context=ssl.create_default_context())
+    connection = smtplib.SMTP(to.host, to.port, timeout=SECONDS)
+    try:
+        connection.ehlo()
+        if not to.is_here:  # raises where it is not offered: neither mail nor password goes in the clear
+            connection.starttls(context=ssl.create_default_context())
+    except (smtplib.SMTPException, OSError):
+        connection.close()
+        raise
+    return connection
+
+
+def _reason(error: smtplib.SMTPException) -> str:
+    """Without what the server said of a password: it could repeat it."""
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return f"it refused the user name or the password ({error.smtp_code})"
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return "it does not offer STARTTLS, or no way to log in; use smtps://"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "; ".join(f"{code} {_text(said)}" for code, said in error.recipients.values())
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {_text(error.smtp_error)}"
+    return type(error).__name__
+
+
+def _text(said: bytes | str) -> str:
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return visible(" ".join(text.split()))[:200]
+
+
+def _by_ses(app: App, mail: PlainMail) -> None:
+    with app.db.read() as session:
+        region = _region(session, mail.from_address) or app.settings.region
+    result = app.providers.email(region).send_plain(mail)
+    if result.outcome is not Outcome.ACCEPTED:
+        raise _failed((result.reason or result.code or result.outcome.value).rstrip("."))
+
+
+def _region(session: Session, from_address: str) -> str | None:
+    """Where the sender is verified as far as we know, otherwise the first account's."""
+    address = parseaddr(from_address)[1].lower()
+    known = (
+        select(Account.region)
+        .join(Tenant, Tenant.account_id == Account.id)
+        .join(Identity, Identity.tenant_id == Tenant.id)
+        .where(Identity.name.in_([address, address.rpartition("@")[2]]), Identity.verified_for_sending)
+    )
+    first = select(Account.region).order_by(Account.id).limit(1)
+    return session.scalar(known.limit(1)) or session.scalar(first)
+
+
+def _failed(what: str) -> ProviderError:
+    return ProviderError(f"{what}.", permanent=False)
