@@ -113,8 +113,9 @@ def apply(
         moved.append(_row(message, standing, fresh[0][0].provider_message_id))
     _update_messages(session, moved)
     suppressed = _suppress(session, matched.messages, new, at)
+    held = reputation.lock(session, {outcome.tenant_id for outcome in changes.outcomes})
     counting.write(session, changes)
-    paused = _judge(session, changes, at)
+    paused = tuple(verdict.tenant_id for verdict in reputation.judge(session, held, changes.outcomes, at))
     return _summary(matched, sum(map(len, new.values())), suppressed, paused), matched.parked
 
 
@@ -244,14 +245,6 @@ _SUPPRESSES: dict[Kind | None, SuppressionReason] = {
     Kind.LISTED: SuppressionReason.BOUNCE,
     Kind.COMPLAINT: SuppressionReason.COMPLAINT,
 }
-
-
-def _judge(session: Session, changes: counting.Changes, at: datetime) -> tuple[int, ...]:
-    verdicts = (
-        reputation.judge(session, tenant_id, sorted(campaign_ids), at)
-        for tenant_id, campaign_ids in sorted(changes.judged.items())
-    )
-    return tuple(verdict.tenant_id for verdict in verdicts if verdict)
 
 
 def _summary(matched: Matched, stored: int, suppressed: int, paused: tuple[int, ...]) -> Ingested:

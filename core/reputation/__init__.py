@@ -1,0 +1,34 @@
+"""Reputation: when a tenant's own bounces and complaints pause its sending, before AWS would.
+
+rule.py says how much is too much, stream.py judges a stream of outcomes by it, maturity.py knows how late
+complaints come, windows.py keeps where each tenant's stream stands, judging.py warns and pauses in the
+transaction that stores the evidence.
+"""
+
+from __future__ import annotations
+
+from core.reputation.evidence import Evidence
+from core.reputation.judging import PAUSED, WARNING, Verdict, judge, lock, look_again_due
+from core.reputation.maturity import learn_due
+from core.reputation.rule import SIMULATOR_DOMAIN, Limits, Rule, Signal, limits, rule_of, wilson_lower_bound
+from core.reputation.stream import Finding, Stream
+
+__all__ = [
+    "PAUSED",
+    "SIMULATOR_DOMAIN",
+    "WARNING",
+    "Evidence",
+    "Finding",
+    "Limits",
+    "Rule",
+    "Signal",
+    "Stream",
+    "Verdict",
+    "judge",
+    "learn_due",
+    "limits",
+    "lock",
+    "look_again_due",
+    "rule_of",
+    "wilson_lower_bound",
+]
