@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core import logs
+from core import logs, notices
 from core.app import build_app
 from core.db import migrate
 from core.errors import NotFound
@@ -45,7 +45,8 @@ async def opened(server: Starlette) -> AsyncIterator[None]:
     server.state.checks = asyncio.Semaphore(onboarding.CHECKS_AT_ONCE)
     server.state.certificates = Certificates()
     server.state.meters = Meters()
-    yield
+    with notices.watching(server.state.postyard):
+        yield
     server.state.postyard.db.dispose()
 
 
