@@ -33,7 +33,11 @@ class Event(Base):
     ip_address: Mapped[str | None]
     bot_likely: Mapped[bool | None]  # SES's own word, isBotEvent
     raw: Mapped[str] = mapped_column(Text)
-    __table_args__ = (Index(None, "tenant_id", "id"),)
+    __table_args__ = (
+        Index(None, "tenant_id", "id"),
+        Index("ix_events_complaints", "received_at",
+              sqlite_where=text("type = 'COMPLAINT'"), postgresql_where=text("type = 'COMPLAINT'")),
+    )  # fmt: skip
 
 
 class ParkedEvent(Base):
@@ -80,6 +84,9 @@ class Suppression(Base):
     __table_args__ = (
         Index("uq_suppressions_active", "tenant_id", "address", unique=True,
               sqlite_where=text("released_at IS NULL"), postgresql_where=text("released_at IS NULL")),
+        Index("ix_suppressions_released", "tenant_id", "address",
+              sqlite_where=text("released_at IS NOT NULL"),
+              postgresql_where=text("released_at IS NOT NULL")),
     )  # fmt: skip
 
 
@@ -114,6 +121,7 @@ class SuppressionComparison(Base):
     begun_at: Mapped[datetime]
     pages: Mapped[int] = mapped_column(default=0)
     listed: Mapped[int] = mapped_column(default=0)  # addresses on SES's list, so far
+    is_asked: Mapped[bool] = mapped_column(default=True)  # False: SES asks the account's list instead of it
     next_token: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
     tried_at: Mapped[datetime | None]  # the last time that SES did not answer, and what it said

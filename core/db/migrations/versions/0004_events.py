@@ -121,6 +121,7 @@ def upgrade() -> None:
         sa.Column("begun_at", models.UtcDateTime(timezone=True), nullable=False),
         sa.Column("pages", sa.Integer(), nullable=False),
         sa.Column("listed", sa.Integer(), nullable=False),
+        sa.Column("is_asked", sa.Boolean(), nullable=False),
         sa.Column("next_token", sa.Text(), nullable=True),
         sa.Column("finished_at", models.UtcDateTime(timezone=True), nullable=True),
         sa.Column("tried_at", models.UtcDateTime(timezone=True), nullable=True),
@@ -230,6 +231,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("user_agent", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("ip_address", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("bot_likely", sa.Boolean(), nullable=True))
+        batch_op.create_index(
+            "ix_events_complaints",
+            ["received_at"],
+            unique=False,
+            sqlite_where=sa.text("type = 'COMPLAINT'"),
+            postgresql_where=sa.text("type = 'COMPLAINT'"),
+        )
 
     with op.batch_alter_table("installation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("complaint_hours", sa.Double(), nullable=True))
@@ -264,6 +272,13 @@ def upgrade() -> None:
 
     with op.batch_alter_table("suppressions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("seen_at_ses_at", models.UtcDateTime(timezone=True), nullable=True))
+        batch_op.create_index(
+            "ix_suppressions_released",
+            ["tenant_id", "address"],
+            unique=False,
+            sqlite_where=sa.text("released_at IS NOT NULL"),
+            postgresql_where=sa.text("released_at IS NOT NULL"),
+        )
 
     with op.batch_alter_table("tenants", schema=None) as batch_op:
         batch_op.add_column(sa.Column("probation_left", sa.Integer(), nullable=False, server_default="0"))
@@ -291,6 +306,11 @@ def downgrade() -> None:
         batch_op.drop_column("probation_left")
 
     with op.batch_alter_table("suppressions", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_suppressions_released",
+            sqlite_where=sa.text("released_at IS NOT NULL"),
+            postgresql_where=sa.text("released_at IS NOT NULL"),
+        )
         batch_op.drop_column("seen_at_ses_at")
 
     op.execute("DELETE FROM parked_events WHERE account_id IS NULL")
@@ -319,6 +339,11 @@ def downgrade() -> None:
         batch_op.drop_column("complaint_hours")
 
     with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_events_complaints",
+            sqlite_where=sa.text("type = 'COMPLAINT'"),
+            postgresql_where=sa.text("type = 'COMPLAINT'"),
+        )
         batch_op.drop_column("bot_likely")
         batch_op.drop_column("ip_address")
         batch_op.drop_column("user_agent")
