@@ -7,7 +7,15 @@ from core.reports.health import Health, health
 from core.reports.messages import MessageStory, RecentEvent, find_messages, recent_events
 from core.reports.overview import TenantToday, overview
 from core.reports.pauses import Pause, pauses
-from core.reports.rates import CampaignRates, DomainRates, by_campaign, by_domain, rates
+from core.reports.rates import (
+    CampaignRates,
+    DomainRates,
+    ProviderRates,
+    by_campaign,
+    by_domain,
+    by_provider,
+    rates,
+)
 
 __all__ = [
     "CampaignRates",
@@ -17,10 +25,12 @@ __all__ = [
     "Health",
     "MessageStory",
     "Pause",
+    "ProviderRates",
     "RecentEvent",
     "TenantToday",
     "by_campaign",
     "by_domain",
+    "by_provider",
     "find_messages",
     "health",
     "overview",

@@ -43,6 +43,13 @@ class Counts:
     clicked_by_machine: int = 0
     rejected: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in COLUMNS})
+
+    def without(self, part: Counts) -> Counts:
+        """The rest; never less than nothing, should the part have been read a moment later."""
+        return Counts(**{name: max(0, getattr(self, name) - getattr(part, name)) for name in COLUMNS})
+
     @property
     def outcomes(self) -> int:
         return self.delivered + self.permanent_bounces + self.transient_bounces
@@ -62,11 +69,21 @@ class Counts:
 
     @property
     def open_rate(self) -> float | None:
+        """People's, as the click rate."""
         return _rate(self.opened, self.delivered)
 
     @property
     def click_rate(self) -> float | None:
         return _rate(self.clicked, self.delivered)
+
+    @property
+    def machine_open_rate(self) -> float | None:
+        """Of what no person is known to have opened."""
+        return _rate(self.opened_by_machine, self.delivered)
+
+    @property
+    def machine_click_rate(self) -> float | None:
+        return _rate(self.clicked_by_machine, self.delivered)
 
 
 @dataclass(frozen=True, slots=True)

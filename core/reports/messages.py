@@ -14,6 +14,7 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import Campaign, Event, Message, Suppression
 from core.db.states import EventType
+from core.events.machines import signs_of
 from core.reports.rates import campaign_names
 
 
@@ -22,6 +23,7 @@ class MessageStory:
     message: Message
     campaign_name: str | None  # None: transactional
     events: list[Event]  # oldest first
+    machines: dict[int, str]  # by id those opens and clicks that no person made, and what shows it
     suppression: Suppression | None  # the address's latest entry; `released_at` None: in force
 
 
@@ -63,6 +65,7 @@ def find_messages(
             message=message,
             campaign_name=names.get(message.campaign_id or 0),
             events=events[message.id],
+            machines=_machines(events[message.id]),
             suppression=suppression,
         )
         for message in messages
@@ -99,6 +102,11 @@ def _events_of(session: Session, tenant_id: int, message_ids: Sequence[int]) -> 
     for event in session.scalars(query):
         found[event.message_id].append(event)
     return found
+
+
+def _machines(events: Sequence[Event]) -> dict[int, str]:
+    signs = zip(events, signs_of(events), strict=True)
+    return {event.id: sign.value for event, sign in signs if sign is not None}
 
 
 def _latest_suppression(session: Session, tenant_id: int, address_key: str) -> Suppression | None:

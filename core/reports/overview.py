@@ -28,6 +28,7 @@ from core.db.states import CampaignStatus, MessageStatus, ResourceState, Sending
 from core.identities.rows import never_begun
 from core.reports.counts import Counts, DayRates, counts_of, every_day, totals
 from core.tenants import AMAZON, PAUSED_BY_AWS, held_by_aws
+from core.tenants.limits import zone_of
 from core.unknown import ALERT as UNKNOWN
 from core.unknown import SILENT_AFTER
 
@@ -59,13 +60,14 @@ class TenantToday:
 
 
 def overview(app: App, actor: Actor) -> list[TenantToday]:
-    """Every tenant the actor sees, by name."""
+    """Every tenant the actor sees, by name; each by the days of its own time zone."""
     actor.must(Action.SEE_REPORTS)
-    today = app.now().date()
     with app.db.read() as session:
         tenants = list(session.scalars(_visible(actor)))
         ids = [tenant.id for tenant in tenants]
-        days = _days_by_tenant(session, ids, today - timedelta(days=PREVIOUS_DAYS))
+        today = {tenant.id: app.now().astimezone(zone_of(tenant.timezone)).date() for tenant in tenants}
+        earliest = min(today.values(), default=date.max) - timedelta(days=PREVIOUS_DAYS)
+        days = _days_by_tenant(session, ids, earliest)
         queued = count_messages(session, ids, MessageStatus.PENDING, _UNFINISHED)
         unknown = count_messages(session, ids, MessageStatus.UNKNOWN)
         differences = _grouped(session.scalars(_differences(ids)))
@@ -73,8 +75,8 @@ def overview(app: App, actor: Actor) -> list[TenantToday]:
     return [
         TenantToday(
             tenant=tenant,
-            today=days[tenant.id].get(today, Counts()),
-            days=every_day(days[tenant.id], today - timedelta(PREVIOUS_DAYS), today - timedelta(1)),
+            today=days[tenant.id].get(today[tenant.id], Counts()),
+            days=_days_before(today[tenant.id], days[tenant.id]),
             queued=queued[tenant.id],
             unknown=unknown[tenant.id],
             what_needs_a_hand=worries[tenant.id],
@@ -82,6 +84,10 @@ def overview(app: App, actor: Actor) -> list[TenantToday]:
         )
         for tenant in tenants
     ]
+
+
+def _days_before(today: date, found: dict[date, Counts]) -> tuple[DayRates, ...]:
+    return every_day(found, today - timedelta(days=PREVIOUS_DAYS), today - timedelta(days=1))
 
 
 def _visible(actor: Actor) -> Select[Tenant]:

@@ -96,7 +96,7 @@ def _paused(tenant: Tenant) -> None:
 
 
 def _numbers(app: App, actor: Actor, today: TenantToday) -> None:
-    st.caption(f"Today since midnight UTC · {EXPLAINED}")
+    st.caption(f"Today in {today.tenant.timezone} · {EXPLAINED}")
     with numbers(6):
         metrics(today.today, [day.counts for day in today.days], border=True)
         st.metric("Waiting to be sent", format.count(today.queued), border=True, height="stretch")

@@ -31,7 +31,7 @@ def main(app: App, actor: Actor) -> None:
     found = alerts.list_open(app, actor)
     if found:
         alerts_card(app, actor, found, tenants)
-    st.caption(f"{format.day(app.now().date())}, since midnight UTC · {EXPLAINED}")
+    st.caption(f"Since midnight in each tenant's time zone · {EXPLAINED}")
     _totals(tenants)
     hand_card(actor, found, tenants)
     st.subheader("Tenants today", anchor=False)

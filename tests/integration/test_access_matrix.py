@@ -44,6 +44,7 @@ from core.errors import InputError, NotFound, PermissionDenied, PostyardError
 from core.reports import (
     by_campaign,
     by_domain,
+    by_provider,
     find_messages,
     health,
     overview,
@@ -119,6 +120,7 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "reports.rates.rates": (Action.SEE_REPORTS, lambda a, p, t, i: rates(a, p, t, **DAYS)),
     "reports.rates.by_campaign": (Action.SEE_REPORTS, lambda a, p, t, i: by_campaign(a, p, t, **DAYS)),
     "reports.rates.by_domain": (Action.SEE_REPORTS, lambda a, p, t, i: by_domain(a, p, t, **DAYS)),
+    "reports.rates.by_provider": (Action.SEE_REPORTS, lambda a, p, t, i: by_provider(a, p, t, **DAYS)),
     "senders.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: senders.add(a, p, t, "nobody")),
     "senders.list_senders": (Action.SEE_TENANT, lambda a, p, t, i: senders.list_senders(a, p, t)),
     "senders.by_address": (Action.SEE_TENANT, lambda a, p, t, i: senders.by_address(a, p, t, i.address)),
