@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from simulator import configuration, maillog, recommendations, tenants, verification
+from simulator import configuration, maillog, recommendations, suppression, tenants, verification
 from simulator.clock import iso_micros
 from simulator.dns_faults import DnsFault
 from simulator.errors import ControlError, SesError
@@ -260,6 +260,17 @@ async def set_tenant(world: World, body: Body) -> Any:
     return {**asdict(row), "findings": [asdict(each) for each in recommendations.of(world, row.name)]}
 
 
+async def put_suppressed(world: World, body: Body) -> Any:
+    """{"tenant": "acme", "entries": [{"address": "...", "reason": "BOUNCE", "at": seconds}, …]}"""
+    given = _object(body)
+    entries = given.get("entries")
+    if not isinstance(entries, list):
+        raise ControlError("entries is a list.")
+    number = suppression.put_many(world, str(given.get("tenant") or ""), entries)
+    await world.store.flushed()
+    return {"entries": number}
+
+
 async def outbox(world: World, body: Body) -> Any:
     return {"pending": world.outbox.pending(), "in_queues": len(world.outbox.fed())}
 
@@ -283,6 +294,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "scenario"): show_scenario,
     ("POST", "scenario"): set_scenario,
     ("POST", "tenants"): set_tenant,
+    ("POST", "suppressed"): put_suppressed,
     ("GET", "faults"): show_faults,
     ("POST", "faults"): set_faults,
     ("GET", "outbox"): outbox,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from simulator.errors import bad_request, not_found
+from simulator.errors import ControlError, bad_request, not_found
 from simulator.paging import page
 from simulator.state import ConfigurationSet, Suppressed, Table, Tenant
 
@@ -134,11 +134,13 @@ def list_suppressed_destinations(world: World, call: Call) -> dict[str, Any]:
     start = _moment(call.input.get("StartDate"), 0.0)
     end = _moment(call.input.get("EndDate"), float("inf"))
     rows = [
-        _summary(row)
+        row
         for row in world.suppressed.of(_list_name(world, call))
         if row.reason in reasons and start <= row.updated_at <= end
     ]
-    return page(call, rows, "SuppressedDestinationSummaries", 1000)
+    answer = page(call, rows, "SuppressedDestinationSummaries", 1000)
+    answer["SuppressedDestinationSummaries"] = list(map(_summary, answer["SuppressedDestinationSummaries"]))
+    return answer
 
 
 def _summary(row: Suppressed) -> dict[str, Any]:
@@ -156,6 +158,19 @@ def _moment(value: str | float | None, default: float) -> float:
         return datetime.fromisoformat(str(value)).timestamp()
     except ValueError:
         raise bad_request(f"Invalid date {value}.") from None
+
+
+def put_many(world: World, tenant: str, entries: list[dict[str, Any]]) -> int:
+    """Rows as SES itself makes them, of any time ("at", epoch seconds); tenant "" is the account's list."""
+    if tenant and tenant not in world.tenants:
+        raise ControlError(f"There is no tenant {tenant}; create it through SES first.")
+    for entry in entries:
+        if not isinstance(entry, dict) or not {"address", "reason"} <= entry.keys():
+            raise ControlError('An entry is {"address": "...", "reason": "BOUNCE", "at": seconds}.')
+    for entry in entries:
+        at = float(entry.get("at") or world.clock.now())
+        world.suppressed.put(Suppressed(tenant, str(entry["address"]), str(entry["reason"]), at))
+    return len(entries)
 
 
 OPERATIONS = {

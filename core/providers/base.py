@@ -120,6 +120,21 @@ class ReputationFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """SuppressedDestinationSummary: an address on one of SES's lists, in the case it was written to in."""
+
+    address: str
+    reason: str  # BOUNCE, COMPLAINT
+    listed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressedPage:
+    entries: tuple[Suppressed, ...]
+    next_token: str | None  # None: this was the last page
+
+
+@dataclass(frozen=True, slots=True)
 class BulkEntry:
     """One recipient of a bulk call."""
 
@@ -229,8 +244,16 @@ class EmailProvider(MailProvider, Protocol):
     def list_findings(self, tenant_arn: str) -> list[ReputationFinding]:
         """The open ones."""
 
-    def release_suppressed(self, tenant_name: str, address: str) -> None:
-        """Take the address, in exactly this case, off the tenant's list at SES; twice is the same."""
+    def list_suppressed(self, tenant_name: str | None, after: str | None = None) -> SuppressedPage:
+        """A page of the tenant's list at SES, of the account's for None, in no order that is promised.
+        `after`: the token of the page before."""
+
+    def put_suppressed(self, tenant_name: str | None, address: str, reason: str) -> None:
+        """Onto the tenant's list, or the account's; SES refuses it in the sandbox. Twice is the same."""
+
+    def release_suppressed(self, tenant_name: str | None, address: str) -> None:
+        """Take the address, in exactly this case, off the tenant's list at SES, or the account's; twice is
+        the same."""
 
     def set_tenant_sending(self, arn: str, *, enabled: bool) -> None: ...
 
@@ -287,6 +310,7 @@ class QueueMessage:
     body: str
     sent_at: datetime | None  # when SQS took it: the age of what is unprocessed
     receives: int
+    id: str = ""  # the same at every receive, as the receipt is not
 
 
 class EventQueue(Protocol):
@@ -315,8 +339,13 @@ class EventQueue(Protocol):
     def status_rule_fault(self, name: str, queue: Plumbing) -> str | None:
         """What is wrong with the rule, as a sentence."""
 
-    def receive(self, queue_url: str, *, wait_seconds: int) -> list[QueueMessage]:
-        """Up to 10 messages."""
+    def receive(
+        self, queue_url: str, *, wait_seconds: int, hidden_seconds: int | None = None
+    ) -> list[QueueMessage]:
+        """Up to 10. `hidden_seconds`: for how long nobody else gets them; None: the queue's own time-out."""
+
+    def release(self, queue_url: str, receipts: list[str]) -> None:
+        """Let others receive them at once."""
 
     def delete(self, queue_url: str, receipts: list[str]) -> None: ...
 

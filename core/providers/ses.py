@@ -27,6 +27,7 @@ from core.providers.base import (
     PlainMail,
     ReputationFinding,
     ReputationState,
+    SuppressedPage,
     TenantState,
 )
 from core.providers.headers import forbidden
@@ -34,6 +35,7 @@ from core.providers.ses_bulk import BulkCalls
 
 SEND_TIMEOUT_SECONDS = 15.0
 EVENT_DESTINATION = "postyard"
+SUPPRESSED_A_PAGE = 1000
 
 # A tenant's bounces and complaints go on its own list at SES, and only that list is asked when it sends.
 _OWN_SUPPRESSIONS: dict[str, Any] = {
@@ -147,13 +149,21 @@ class SesProvider:
                 return found
             wanted["NextToken"] = page["NextToken"]
 
-    def release_suppressed(self, tenant_name: str, address: str) -> None:
+    def list_suppressed(self, tenant_name: str | None, after: str | None = None) -> SuppressedPage:
+        wanted: dict[str, Any] = {**_list_of(tenant_name), "PageSize": SUPPRESSED_A_PAGE}
+        wanted |= {"NextToken": after} if after else {}
         with translated("SES"):
-            _found(
-                lambda: self._control.delete_suppressed_destination(
-                    EmailAddress=address, TenantName=tenant_name
-                )
-            )
+            return ses_answers.suppressed_page(self._control.list_suppressed_destinations(**wanted))
+
+    def put_suppressed(self, tenant_name: str | None, address: str, reason: str) -> None:
+        wanted = {"EmailAddress": address, "Reason": reason, **_list_of(tenant_name)}
+        with translated("SES"):
+            self._control.put_suppressed_destination(**wanted)
+
+    def release_suppressed(self, tenant_name: str | None, address: str) -> None:
+        gone = {"EmailAddress": address, **_list_of(tenant_name)}
+        with translated("SES"):
+            _found(lambda: self._control.delete_suppressed_destination(**gone))
 
     def set_tenant_sending(self, arn: str, *, enabled: bool) -> None:
         """Our own of SES's three statuses. REINSTATED, which sends despite open findings, only where AWS
@@ -338,6 +348,11 @@ class SesProvider:
 
 def _entity(tenant_arn: str) -> dict[str, str]:
     return {"ReputationEntityType": "RESOURCE", "ReputationEntityReference": tenant_arn}
+
+
+def _list_of(tenant_name: str | None) -> dict[str, str]:
+    """Whose suppression list: without a tenant the account's."""
+    return {} if tenant_name is None else {"TenantName": tenant_name}
 
 
 def _tag(owner: str) -> dict[str, str]:

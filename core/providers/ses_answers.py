@@ -12,6 +12,8 @@ from core.providers.base import (
     IdentityState,
     ReputationFinding,
     ReputationState,
+    Suppressed,
+    SuppressedPage,
     TenantState,
 )
 
@@ -55,6 +57,14 @@ def tenant_state(tenant: dict[str, Any]) -> TenantState:
         own_suppressions=own.get("SuppressionScope") == "TENANT"
         and {"BOUNCE", "COMPLAINT"} <= set(own.get("SuppressedReasons", ())),
     )
+
+
+def suppressed_page(said: dict[str, Any]) -> SuppressedPage:
+    rows = said.get("SuppressedDestinationSummaries", ())
+    entries = tuple(
+        Suppressed(row["EmailAddress"], row["Reason"], row["LastUpdateTime"].astimezone(UTC)) for row in rows
+    )
+    return SuppressedPage(entries, said.get("NextToken"))
 
 
 def reputation_state(entity: dict[str, Any]) -> ReputationState:
