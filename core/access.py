@@ -40,9 +40,12 @@ class Action(StrEnum):
     RELEASE_SUPPRESSION = "release a suppression"
     RELEASE_COMPLAINT = "release a suppression that came from a complaint"
     EXPORT_SUPPRESSIONS = "export the suppression list"
+    REPAIR_SUPPRESSIONS = "compare suppression lists with SES and repair them"
+    RELEASE_AT_ACCOUNT = "take addresses off the AWS account's suppression list"
     SEE_REPORTS = "see reports"
     SEE_AUDIT = "read the audit log"
     SEE_HEALTH = "see the health of the installation"
+    REPLAY_EVENTS = "replay or discard events"
     RELEASE_HOLD = "let held mail go"
     MANAGE_ALERTS = "choose where alerts are sent"
     MANAGE_ALL_ALERTS = "choose where the alerts of every tenant are sent"
@@ -78,9 +81,12 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.RELEASE_SUPPRESSION: _STAFF,
     Action.RELEASE_COMPLAINT: frozenset({Role.ADMIN}),
     Action.EXPORT_SUPPRESSIONS: _EVERYBODY,
+    Action.REPAIR_SUPPRESSIONS: _STAFF,
+    Action.RELEASE_AT_ACCOUNT: frozenset({Role.ADMIN}),
     Action.SEE_REPORTS: _EVERYBODY,
     Action.SEE_AUDIT: _STAFF,
     Action.SEE_HEALTH: _STAFF,
+    Action.REPLAY_EVENTS: _STAFF,
     Action.RELEASE_HOLD: _STAFF,
     Action.MANAGE_ALERTS: _STAFF,
     Action.MANAGE_ALL_ALERTS: frozenset({Role.ADMIN}),
