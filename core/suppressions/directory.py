@@ -109,6 +109,7 @@ def _earlier(session: Session, entry: Suppression) -> list[Suppression]:
     query = select(Suppression).where(
         Suppression.tenant_id == entry.tenant_id,
         Suppression.address == entry.address,
+        Suppression.released_at.is_not(None),
         Suppression.id != entry.id,
     )
     return list(session.scalars(query.order_by(Suppression.id.desc()).limit(MOST_EARLIER)))
