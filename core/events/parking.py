@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db.models import Account, ParkedEvent
@@ -20,6 +20,7 @@ from core.providers.base import ProviderEvent
 RETRY_FOR = timedelta(hours=24)
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
+MATCHED, READ = "matched", "read"
 
 
 def park(session: Session, account: Account | None, parked: Iterable[Parked], at: datetime) -> None:
@@ -43,7 +44,7 @@ def park(session: Session, account: Account | None, parked: Iterable[Parked], at
 def park_unreadable(session: Session, account: Account | None, bodies: Iterable[str], at: datetime) -> None:
     rows = [
         {
-            "uid": "unreadable-" + hashlib.sha256(body.encode(errors="replace")).hexdigest(),
+            "uid": _uid(body),
             "account_id": account.id if account else None,
             "tenant_id": None,
             "reason": Doubt.UNREADABLE.value,
@@ -55,6 +56,19 @@ def park_unreadable(session: Session, account: Account | None, bodies: Iterable[
         for body in bodies
     ]
     _insert(session, rows)
+
+
+def resolve_bodies(session: Session, bodies: Iterable[str], at: datetime, by: str, resolution: str) -> None:
+    """Of those that `park_unreadable` kept and somebody has dealt with elsewhere."""
+    session.execute(
+        update(ParkedEvent)
+        .where(ParkedEvent.uid.in_([_uid(body) for body in bodies]), ParkedEvent.resolved_at.is_(None))
+        .values(resolved_at=at, resolved_by=by, resolution=resolution)
+    )
+
+
+def _uid(body: str) -> str:
+    return "unreadable-" + hashlib.sha256(body.encode(errors="replace")).hexdigest()
 
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -77,14 +91,17 @@ def due(session: Session, account: Account | None, at: datetime, limit: int) -> 
     return session.scalars(query).all()
 
 
-def settle(rows: Iterable[ParkedEvent], still_parked: Iterable[Parked], at: datetime) -> int:
-    """Mark what was matched now, and set the next try of the others; returns how many were matched."""
+def settle(
+    rows: Iterable[ParkedEvent], still_parked: Iterable[Parked], at: datetime, by: str | None = None
+) -> int:
+    """Mark what was matched now, and set the next try of the others; returns how many were matched. `by`:
+    who asked for the try; None: its turn had come."""
     doubts = {entry.event.uid: entry.doubt for entry in still_parked}
     matched = 0
     for row in rows:
         row.tries += 1
         if row.uid not in doubts:
-            row.resolved_at, row.retry_at = at, None
+            row.resolved_at, row.retry_at, row.resolved_by, row.resolution = at, None, by, MATCHED
             matched += 1
             continue
         row.reason = doubts[row.uid].value

@@ -139,15 +139,29 @@ class SqsQueue:
             return f"{what} does not write to queue {_last(queue.queue_arn)}."
         return None
 
-    def receive(self, queue_url: str, *, wait_seconds: int) -> list[QueueMessage]:
+    def receive(
+        self, queue_url: str, *, wait_seconds: int, hidden_seconds: int | None = None
+    ) -> list[QueueMessage]:
+        hidden = {} if hidden_seconds is None else {"VisibilityTimeout": hidden_seconds}
         with translated("SQS"):
             answer = self._sqs.receive_message(
                 QueueUrl=queue_url,
                 MaxNumberOfMessages=BATCH,
                 WaitTimeSeconds=wait_seconds,
                 AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+                **hidden,
             )
         return [_queue_message(message) for message in answer.get("Messages", ())]
+
+    def release(self, queue_url: str, receipts: list[str]) -> None:
+        """Those that SQS does not release come back by themselves, once they have been hidden for long."""
+        for start in range(0, len(receipts), BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for number, receipt in enumerate(receipts[start : start + BATCH])
+            ]
+            with translated("SQS"):
+                self._sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
 
     def delete(self, queue_url: str, receipts: list[str]) -> None:
         """What SQS cannot delete comes again and is then known by its uid: it is logged, not raised."""
@@ -254,6 +268,7 @@ def _queue_message(message: dict[str, Any]) -> QueueMessage:
         body=message["Body"],
         sent_at=None if sent_ms is None else datetime.fromtimestamp(int(sent_ms) / 1000, UTC),
         receives=int(attributes.get("ApproximateReceiveCount", 1)),
+        id=message.get("MessageId", ""),
     )
 
 

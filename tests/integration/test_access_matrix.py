@@ -41,6 +41,7 @@ from core.access import ALLOWED, SYSTEM, Action, Actor, Role
 from core.app import App, build_app
 from core.db.models import Suppression
 from core.errors import InputError, NotFound, PermissionDenied, PostyardError
+from core.events import dead_letters, parked
 from core.reports import (
     by_campaign,
     by_domain,
@@ -200,7 +201,18 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "accounts.request_production_access": (Action.MANAGE_ACCOUNTS,
         lambda a, p: accounts.request_production_access(
             a, p, MISSING, mail_type="?", website_url="", use_case="")),
+    "events.dead_letters.look": (Action.SEE_HEALTH, lambda a, p: dead_letters.look(a, p, MISSING)),
+    "events.dead_letters.replay": (Action.REPLAY_EVENTS, lambda a, p: dead_letters.replay(a, p, MISSING)),
+    "events.dead_letters.discard": (Action.REPLAY_EVENTS,
+        lambda a, p: dead_letters.discard(a, p, MISSING, "asked")),
     "events.lag.lag_seconds": (Action.SEE_HEALTH, events.lag_seconds),
+    "events.parked.list_parked": (Action.SEE_HEALTH, parked.list_parked),
+    "events.parked.count_parked": (Action.SEE_HEALTH, parked.count_parked),
+    "events.parked.get_parked": (Action.SEE_HEALTH, lambda a, p: parked.get_parked(a, p, MISSING)),
+    "events.parked.replay_parked": (Action.REPLAY_EVENTS,
+        lambda a, p: parked.replay_parked(a, p, parked.Which(ids=(MISSING,)))),
+    "events.parked.discard_parked": (Action.REPLAY_EVENTS,
+        lambda a, p: parked.discard_parked(a, p, parked.Which(ids=(MISSING,)), "asked")),
     "installation.holds.find_hold": (Action.SEE_TENANT, installation.find_hold),
     "installation.holds.state": (Action.SEE_HEALTH, installation.state),
     "installation.holds.let_go": (Action.RELEASE_HOLD, installation.let_go),
