@@ -254,9 +254,8 @@ def _told(session: Session, channel_ids: list[int]) -> dict[int, _Told]:
     )
     rows = session.execute(counted).all()
     failed = [row[4] for row in rows if (row[4] or 0) > (row[5] or 0)]
-    errors = dict(
-        session.execute(select(AlertNotice.id, AlertNotice.error).where(AlertNotice.id.in_(failed))).tuples()
-    )
+    said = session.execute(select(AlertNotice.id, AlertNotice.error).where(AlertNotice.id.in_(failed)))
+    errors = {notice_id: error for notice_id, error in said}
     return {
         channel_id: _Told(sent_at, errors.get(last), waiting, lost)
         for channel_id, sent_at, waiting, lost, last, _ in rows
