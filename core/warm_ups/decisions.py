@@ -7,7 +7,6 @@ and never 0.3 %. That a week of silence costs a step is our own rule: a reputati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -39,8 +38,7 @@ class Day:
     allowance: int
     used: int
     silent_days: int  # up to and with this one
-    evidence: Evidence  # of the UTC days below
-    utc_days: Sequence[date]  # those that overlap it: outcomes are counted by them
+    evidence: Evidence  # of the mail that was sent on it
     is_final: bool  # outcomes have had their time
 
     def rate(self, signal: Signal) -> float:
@@ -57,11 +55,7 @@ class Day:
         if not self.used:
             return f"{_day(self.on)}: nothing was sent."
         rates = ", ".join(self._figure(signal) for signal in Signal)
-        of_days = " and ".join(_day(day) for day in self.utc_days)
-        return (
-            f"{_day(self.on)}: {self.used:,} of {self.allowance:,} recipients; {rates} in the mail of "
-            f"{of_days} (UTC)."
-        )
+        return f"{_day(self.on)}: {self.used:,} of {self.allowance:,} recipients; {rates}."
 
     def _figure(self, signal: Signal) -> str:
         bad, among = self.evidence.of(signal)

@@ -1,13 +1,11 @@
 """Judging: each day that is over leads a warm-up one step on, back, or nowhere.
 
-What was used is exact, by the tenant's own day. Outcomes are counted by UTC days (daily_counts), so they are
-those of the one or two UTC days that overlap it.
+What was used and what became of it are both by the day of the tenant's time zone that the mail was sent on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
@@ -71,8 +69,7 @@ def _judge(app: App, tenant_id: int) -> int:
 
 def _day(session: Session, tenant: Tenant, warm_up: WarmUp, now: datetime) -> Day:
     on, zone = warm_up.step_since, ZoneInfo(tenant.timezone)
-    begins, ends = _midnight(on, zone), _midnight(on + timedelta(days=1), zone)
-    utc_days = _utc_days(begins, ends)
+    ends = _midnight(on + timedelta(days=1), zone)
     before = local_day(warm_up.started_at, tenant) - timedelta(days=1)
     sent = sent_by_day(session, tenant, before)
     last_sent = max((day for day in sent if day <= on), default=before)
@@ -81,8 +78,7 @@ def _day(session: Session, tenant: Tenant, warm_up: WarmUp, now: datetime) -> Da
         allowance=plan_of(warm_up).allowance(warm_up.step) or 0,
         used=sent.get(on, 0),
         silent_days=(on - max(last_sent, before)).days,
-        evidence=_evidence(session, tenant.id, utc_days),
-        utc_days=utc_days,
+        evidence=_evidence(session, tenant.id, on),
         is_final=now >= ends + OUTCOMES_AWAITED,
     )
 
@@ -91,17 +87,9 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return tenants.slot_of("day", datetime.combine(day, time(12), tzinfo=zone), zone)
 
 
-def _utc_days(begins: datetime, ends: datetime) -> list[date]:
-    """Those that overlap [begins, ends)."""
-    first, last = begins.astimezone(UTC).date(), (ends - timedelta(microseconds=1)).astimezone(UTC).date()
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def _evidence(session: Session, tenant_id: int, utc_days: Sequence[date]) -> Evidence:
+def _evidence(session: Session, tenant_id: int, day: date) -> Evidence:
     sums = session.execute(
-        select(*map(func.sum, _OUTCOMES)).where(
-            DailyCount.tenant_id == tenant_id, DailyCount.day.in_(utc_days)
-        )
+        select(*map(func.sum, _OUTCOMES)).where(DailyCount.tenant_id == tenant_id, DailyCount.day == day)
     ).one()
     return Evidence("the day's mail", *(int(value or 0) for value in sums))
 
@@ -112,7 +100,7 @@ def _follow(
     """Take the step, and say why."""
     before, plan = warm_up.step, plan_of(warm_up)
     warm_up.step = max(0, before + {Move.PROMOTE: 1, Move.KEEP: 0, Move.DEMOTE: -1}[decision.move])
-    warm_up.step_since = _next(day, decision)
+    warm_up.step_since = day.on + timedelta(days=1)
     allowed = plan.allowance(warm_up.step)
     note = f"{day.figures} {decision.because} {_consequence(before, warm_up.step, allowed)}"
     warm_up.note = note
@@ -127,13 +115,6 @@ def _follow(
         _record(session, "demote warm-up", tenant, day, note, at)
     elif decision.move == Move.DEMOTE and day.used:  # bad mail on the first day's few
         _raise_alert(session, tenant, note, at)
-
-
-def _next(day: Day, decision: Decision) -> date:
-    """The day that is judged next. After a step back because of mail that is counted in two UTC days, the
-    next day is not judged: it would be by some of the same mail."""
-    skipped = 1 if decision.move == Move.DEMOTE and day.used and len(day.utc_days) > 1 else 0
-    return day.on + timedelta(days=1 + skipped)
 
 
 def _consequence(before: int, step: int, allowed: int | None) -> str:

@@ -87,16 +87,18 @@ def _draw_story(story: MessageStory, *, opened: bool) -> None:
         with st.expander("What happened, in order", expanded=opened, icon=":material/timeline:"):
             _draw_step("Queued", "gray", message.created_at, f"by {message.created_by or 'the command line'}")
             for event in story.events:
-                _draw_event(event)
+                _draw_event(event, story.machines.get(event.id))
             if not story.events:
                 st.caption("Nothing was heard about it.")
             _draw_numbers(message)
 
 
-def _draw_event(event: Event) -> None:
+def _draw_event(event: Event, machine: str | None) -> None:
+    """`machine`: what shows that no person did it."""
     kind = " / ".join(part for part in (event.bounce_type, event.bounce_subtype) if part)
     shown = status(event.type)
-    _draw_step(shown.label, shown.color, event.occurred_at, kind)
+    label, color = (f"{shown.label} by a machine", "gray") if machine else (shown.label, shown.color)
+    _draw_step(label, color, event.occurred_at, machine or kind)
     if event.diagnostic:
         st.code(event.diagnostic, language=None, wrap_lines=True)
 

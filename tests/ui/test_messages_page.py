@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -66,6 +67,33 @@ def test_a_servers_words_are_shown_as_text_only(page: Visit, cast: Cast, bounced
     at.button(key="messages.search").click().run()
     assert HOSTILE in [code.value for code in at.code]
     assert not any("evil.example.net" in markdown.value for markdown in at.markdown)
+
+
+def test_what_a_machine_opened_or_clicked_is_told_apart(
+    page: Visit, app: App, cast: Cast, bounced: str
+) -> None:
+    hostile = "https://acme-mail.io/<img src=x onerror=alert(1)>"
+    with app.db.begin() as session:
+        message = session.query(Message).one()
+        for kind, values in {
+            "OPEN": {"bot_likely": True, "user_agent": HOSTILE},
+            "CLICK": {"bot_likely": False, "link": hostile, "diagnostic": hostile},
+        }.items():
+            session.add(
+                Event(
+                    uid=kind, tenant_id=cast.acme.id, message_id=message.id, type=kind, recipient=bounced,
+                    occurred_at=app.now() + timedelta(hours=1), received_at=app.now(), raw="{}", **values,
+                )
+            )  # fmt: skip
+    at = page(cast.bob)
+    at.text_input(key="messages.address").input(bounced)
+    at.button(key="messages.search").click().run()
+    assert not at.exception
+    told = shown(at)
+    assert "Open by a machine" in told
+    assert "SES takes it for a machine's" in [text.value for text in at.text]
+    assert "Click by a machine" not in told
+    assert hostile in [code.value for code in at.code]
 
 
 def test_an_unknown_address_has_no_message(page: Visit, cast: Cast) -> None:
