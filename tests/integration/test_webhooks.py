@@ -41,13 +41,15 @@ Ask = Callable[..., Answer]
 def ask(app: App) -> Iterator[Ask]:
     with serving_webhooks(app) as address:
 
-        def ask(method: str, path: str, body: bytes | None = None) -> Answer:
+        def ask(
+            method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        ) -> Answer:
             connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
             try:
-                connection.request(method, path, body)
+                connection.request(method, path, body, headers or {})
                 answer = connection.getresponse()
-                headers = {name.lower(): value for name, value in answer.getheaders()}
-                return Answer(answer.status, headers, answer.read().decode())
+                got = {name.lower(): value for name, value in answer.getheaders()}
+                return Answer(answer.status, got, answer.read().decode())
             finally:
                 connection.close()
 
