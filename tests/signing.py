@@ -134,8 +134,8 @@ def svix_headers(
     }
 
 
-def resend_event(name: str, email_id: str, to: str, **values: Any) -> bytes:
+def resend_event(name: str, email_id: str, *to: str, **values: Any) -> bytes:
     """A webhook of Resend; `tags` and the part of the event's own (`bounce`, `click`) go into data."""
-    data = {"email_id": email_id, "from": "Acme <news@acme-mail.io>", "to": [to], "subject": "Hi", **values}
+    data = {"email_id": email_id, "from": "Acme <news@acme-mail.io>", "to": to, "subject": "Hi", **values}
     created_at = values.pop("created_at", "2026-05-04T09:00:05.126Z")
     return json.dumps({"type": name, "created_at": created_at, "data": data}).encode()
