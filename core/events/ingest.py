@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from core import reputation, suppressions, tenants
 from core.access import SYSTEM
 from core.app import App
-from core.db.models import Account, Event, Message
+from core.db.many import is_among
+from core.db.models import Account, Event
 from core.db.states import SuppressionReason
-from core.db.upsert import insert
-from core.events import counting, parking
+from core.events import counting, parking, writing
 from core.events.fold import Kind, Standing, fold, kind_of
 from core.events.matching import Doubt, Matched, Parked, match
 from core.providers.base import ProviderEvent
 from core.suppressions import Provenance
 
 BLOCK = 500
-_EVENT: tuple[Any, ...] = (Event.message_id, *counting.EVENT)
+_EVENT: tuple[Any, ...] = (Event.uid, Event.message_id, *counting.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +101,16 @@ def apply(
     """Everything that follows from the events, but for parking what remains."""
     matched = match(session, account, events)
     before = _stored_events(session, matched.messages)
-    new = _insert_events(session, matched, at)
+    new = _insert_events(session, matched, before, at)
     changes = counting.Changes()
     moved = []
     for message_id, fresh in new.items():
-        message = matched.messages[message_id]
-        after: list[Any] = [*before[message_id], *(event for event, _ in fresh)]
+        message, stored = matched.messages[message_id], before[message_id]
+        after: list[Any] = [*stored, *fresh]
         standing, zone = fold(after), matched.zones[message.tenant_id]
-        counted = counting.tally(before[message_id], message)
-        changes.move(message, zone, counted, counting.tally(after, standing))
-        moved.append(_row(message, standing, fresh[0][0].provider_message_id))
-    _update_messages(session, moved)
+        changes.move(message, zone, counting.tally(stored, message), counting.tally(after, standing))
+        moved.append(_moved(message, standing, fresh[0].provider_message_id))
+    writing.update_messages(session, moved)
     suppressed = _suppress(session, matched.messages, new, at)
     held = reputation.lock(session, {outcome.tenant_id for outcome in changes.outcomes})
     counting.write(session, changes)
@@ -125,55 +124,63 @@ def _blocks(events: Sequence[ProviderEvent]) -> Iterator[Sequence[ProviderEvent]
 
 def _stored_events(session: Session, messages: Mapping[int, Row[Any]]) -> defaultdict[int, list[Row[Any]]]:
     """What the messages' events were before this block, by message."""
-    query = select(*_EVENT).where(Event.message_id.in_(list(messages)))
+    query = select(*_EVENT).where(is_among(session, Event.message_id, list(messages)))
     found: defaultdict[int, list[Row[Any]]] = defaultdict(list)
-    for row in session.execute(query) if messages else ():
+    for row in session.connection().execute(query) if messages else ():
         found[row.message_id].append(row)
     return found
 
 
 def _insert_events(
-    session: Session, matched: Matched, at: datetime
-) -> dict[int, list[tuple[ProviderEvent, int]]]:
-    """Insert those that are not there yet; returns them with their row's id, by message."""
-    rows = [
-        _event_row(event, message, at)
-        for message_id, message in matched.messages.items()
-        for event in matched.events[message_id]
-    ]
-    if not rows:
-        return {}
-    statement = insert(session, Event).on_conflict_do_nothing(index_elements=["uid"])
-    inserted = session.connection().execute(statement.returning(Event.uid, Event.id), rows)
-    ids = {row.uid: row.id for row in inserted}
-    new = {}
-    for message_id in matched.messages:
-        fresh = [(event, ids[event.uid]) for event in matched.events[message_id] if event.uid in ids]
-        if fresh:
+    session: Session, matched: Matched, before: Mapping[int, Sequence[Any]], at: datetime
+) -> dict[int, list[ProviderEvent]]:
+    """Insert those that are not there yet; returns them by message. Its row is held: nobody else's come
+    meanwhile."""
+    new: dict[int, list[ProviderEvent]] = {}
+    rows = []
+    for message_id, message in matched.messages.items():
+        known = {event.uid for event in before[message_id]}
+        if fresh := [event for event in matched.events[message_id] if event.uid not in known]:
             new[message_id] = fresh
+            rows += [_event_row(event, message, at) for event in fresh]
+    if writing.insert_events(session, rows) < len(rows):
+        _drop_others(session, new)
     return new
 
 
-def _event_row(event: ProviderEvent, message: Row[Any], at: datetime) -> dict[str, Any]:
-    return {
-        "uid": event.uid,
-        "tenant_id": message.tenant_id,
-        "message_id": message.id,
-        "type": event.type.value,
-        "recipient": _storable(event.recipient),
-        "occurred_at": event.occurred_at,
-        "received_at": at,
-        "bounce_type": event.bounce_type.value if event.bounce_type else None,
-        "bounce_subtype": _storable(event.bounce_subtype),
-        "feedback_type": _storable(event.feedback_type),
-        "counts_in_rates": event.counts_in_rates,
-        "diagnostic": _storable(event.diagnostic),
-        "link": _storable(event.link),
-        "user_agent": _storable(event.user_agent),
-        "ip_address": _storable(event.ip_address),
-        "bot_likely": event.bot_likely,
-        "raw": _storable(event.raw),
-    }
+def _drop_others(session: Session, new: dict[int, list[ProviderEvent]]) -> None:
+    """Those whose uid is another message's event: whoever can write to the topic made them up."""
+    uids = [event.uid for fresh in new.values() for event in fresh]
+    query = select(Event.uid, Event.message_id).where(is_among(session, Event.uid, uids))
+    owner = {row.uid: row.message_id for row in session.execute(query)}
+    for message_id in list(new):
+        new[message_id] = [event for event in new[message_id] if owner[event.uid] == message_id]
+        if not new[message_id]:
+            del new[message_id]
+
+
+def _event_row(event: ProviderEvent, message: Row[Any], at: datetime) -> writing.Row:
+    if event.occurred_at.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored")
+    return (
+        event.uid,
+        message.tenant_id,
+        message.id,
+        event.type.value,
+        _storable(event.recipient),
+        event.occurred_at,
+        at,
+        event.bounce_type.value if event.bounce_type else None,
+        _storable(event.bounce_subtype),
+        _storable(event.feedback_type),
+        event.counts_in_rates,
+        _storable(event.diagnostic),
+        _storable(event.link),
+        _storable(event.user_agent),
+        _storable(event.ip_address),
+        event.bot_likely,
+        _storable(event.raw),
+    )
 
 
 def _storable(text: str | None) -> str | None:
@@ -181,63 +188,66 @@ def _storable(text: str | None) -> str | None:
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if text and "\x00" in text else text
 
 
-def _row(message: Row[Any], standing: Standing, provider_message_id: str) -> dict[str, Any]:
+def _moved(message: Row[Any], standing: Standing, provider_message_id: str) -> writing.Row:
     """The message's new values. An event is SES's word that it has the message: it beats our own record."""
     says = standing.status is not None
     times = [at for at in (message.sent_at, standing.sent_at) if at is not None]
-    return {
-        "of_id": message.id,
-        "status": standing.status if says else message.status,
-        "reason": standing.reason if says else message.reason,
-        "provider_message_id": message.provider_message_id or provider_message_id,
-        "sent_at": min(times, default=None),
-        "delivered_at": standing.delivered_at,
-        "bounced_at": standing.bounced_at,
-        "complained_at": standing.complained_at,
-        "delayed_at": standing.delayed_at,
-        "opened_at": standing.opened_at,
-        "clicked_at": standing.clicked_at,
-        "opened_by": standing.opened_by,
-        "clicked_by": standing.clicked_by,
-        "bounce_type": standing.bounce_type,
-        "bounce_subtype": standing.bounce_subtype,
-    }
-
-
-def _update_messages(session: Session, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "of_id"}
-    session.connection().execute(update(Message).where(Message.id == bindparam("of_id")).values(values), rows)
+    return (
+        standing.status if says else message.status,
+        standing.reason if says else message.reason,
+        message.provider_message_id or provider_message_id,
+        min(times, default=None),
+        standing.delivered_at,
+        standing.bounced_at,
+        standing.complained_at,
+        standing.delayed_at,
+        standing.opened_at,
+        standing.clicked_at,
+        standing.opened_by,
+        standing.clicked_by,
+        standing.bounce_type,
+        standing.bounce_subtype,
+        message.id,
+    )
 
 
 def _suppress(
     session: Session,
     messages: Mapping[int, Row[Any]],
-    new: Mapping[int, list[tuple[ProviderEvent, int]]],
+    new: Mapping[int, list[ProviderEvent]],
     at: datetime,
 ) -> int:
     """The addresses of new permanent bounces and complaints, each for its own tenant."""
+    telling = [
+        (messages[message_id], event, reason)
+        for message_id, fresh in new.items()
+        for event in fresh
+        if (reason := _SUPPRESSES.get(kind_of(event))) is not None
+    ]
+    if not telling:
+        return 0
+    ids = _ids(session, [event.uid for _, event, _ in telling])
     wanted: defaultdict[int, dict[str, Provenance]] = defaultdict(dict)
-    for message_id, fresh in new.items():
-        message = messages[message_id]
+    for message, event, reason in telling:
         addresses = wanted[message.tenant_id]
-        for event, event_id in fresh:
-            reason = _SUPPRESSES.get(kind_of(event))
-            if reason is None or (message.address_key in addresses and reason != SuppressionReason.COMPLAINT):
-                continue
+        if message.address_key not in addresses or reason == SuppressionReason.COMPLAINT:
             addresses[message.address_key] = Provenance(
                 reason=reason,
                 source="event",
                 created_by=SYSTEM.username,
                 note=_storable(event.bounce_subtype or event.feedback_type) or "",
                 campaign_id=message.campaign_id,
-                event_id=event_id,
+                event_id=ids[event.uid],
             )
     return sum(
         len(suppressions.suppress(session, tenant_id, addresses, at))
         for tenant_id, addresses in sorted(wanted.items())
     )
+
+
+def _ids(session: Session, uids: Sequence[str]) -> dict[str, int]:
+    query = select(Event.uid, Event.id).where(is_among(session, Event.uid, uids))
+    return {row.uid: row.id for row in session.execute(query)}
 
 
 _SUPPRESSES: dict[Kind | None, SuppressionReason] = {

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, literal_column, select
 from sqlalchemy.orm import Session
 
+from core.db.many import is_among
 from core.db.models import Account, Message, Tenant
 from core.db.states import MessageStatus
 from core.providers.base import ProviderEvent
@@ -124,8 +125,9 @@ def _by_provider_id(session: Session, events: Sequence[ProviderEvent]) -> dict[s
 
 
 def _lock(session: Session, ids: Iterable[int]) -> dict[int, Row[Any]]:
-    query = select(*_MESSAGE).where(Message.id.in_(list(ids))).order_by(Message.id).with_for_update()
-    return {row.id: row for row in session.execute(query)}
+    among = is_among(session, Message.id, list(ids))
+    query = select(*_MESSAGE).where(among).order_by(Message.id).with_for_update()
+    return {row.id: row for row in session.connection().execute(query)}
 
 
 def _tenants(

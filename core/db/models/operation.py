@@ -75,7 +75,9 @@ class AlertChannel(Base):
     kind: Mapped[str]  # email, webhook
     name: Mapped[str]
     target: Mapped[str] = mapped_column(Text)  # a webhook's address is a secret: encrypted
-    digest: Mapped[str | None] = mapped_column(unique=True)  # of tenant and target, keyed: nobody has it twice
+    digest: Mapped[str | None] = mapped_column(
+        unique=True
+    )  # of tenant and target, keyed: nobody has it twice
     tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenants.id"))  # None: every tenant's, and ours
     is_active: Mapped[bool] = mapped_column(default=True)
     created_by: Mapped[str]
