@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import itertools
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from core.db.states import BounceType, EventType
 from core.events.counting import NOTHING, Changes, Outcome, tally
@@ -82,3 +83,16 @@ def test_a_sent_or_opened_message_has_no_outcome_yet() -> None:
 
 def test_mail_that_does_not_count_makes_no_outcome() -> None:
     assert told(BOUNCE, mail=Mail(counts_in_rates=False)).outcomes == []
+
+
+def test_every_order_of_events_ends_in_the_same_counters_and_the_same_sum_of_outcomes() -> None:
+    opened = said(EventType.OPEN)
+    by_machine = replace(said(EventType.CLICK), bot_likely=True)
+    later = replace(opened, occurred_at=ARMED_AT + timedelta(hours=1))
+    events = [said(EventType.SEND), DELIVERY, TRANSIENT, BOUNCE, COMPLAINT, by_machine, later]
+    ends = set()
+    for order in itertools.permutations(events):
+        changes = told(*order)
+        [counts] = changes.daily.values()
+        ends.add((tuple(counts), tuple(map(sum, zip(*steps(changes), strict=True)))))
+    assert ends == {((1, 0, 1, 0, 1, 1, 0, 0, 1, 0), (1, 1, 0, 1))}
