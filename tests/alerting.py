@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -211,7 +211,7 @@ def smtp_server() -> Iterator[Mailbox]:
                 connection, _ = server.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rwb") as lines:
+            with connection, suppress(OSError), connection.makefile("rwb") as lines:
                 _talk(lines, mailbox)
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -231,7 +231,7 @@ def _talk(lines: Any, mailbox: Mailbox) -> None:
 
     say("220 mail.acme-mail.io")
     for line in lines:
-        verb = line.decode().split()[0].upper()
+        verb = line.decode("utf-8", "replace").split(" ")[0].strip().upper()
         mailbox.verbs.append(verb)
         if verb in mailbox.refuses:
             say(mailbox.refuses[verb])

@@ -79,17 +79,24 @@ def _message(app: App, mail: PlainMail, key: str) -> EmailMessage:
 
 
 def _by_smtp(to: MailServer, message: EmailMessage) -> None:
+    if why := _why_not(to, message):
+        raise _failed(why)  # not where it was caught: what the server said of a password is not chained to it
+
+
+def _why_not(to: MailServer, message: EmailMessage) -> str:
+    """ "" when it was taken."""
     try:
         with _connected(to) as connection:
             if to.user:
                 connection.login(to.user, to.password)
             connection.send_message(message)
     except smtplib.SMTPException as e:
-        raise _failed(f"{to.host} did not take the mail: {_reason(e)}") from None
+        return f"{to.host} did not take the mail: {_reason(e)}"
     except ssl.SSLCertVerificationError as e:
-        raise _failed(f"{to.host} has no good certificate ({e.verify_message})") from e
+        return f"{to.host} has no good certificate ({e.verify_message})"
     except OSError as e:
-        raise _failed(f"{to.host}, port {to.port}, does not answer ({type(e).__name__})") from e
+        return f"{to.host}, port {to.port}, does not answer ({type(e).__name__})"
+    return ""
 
 
 def _connected(to: MailServer) -> smtplib.SMTP:
