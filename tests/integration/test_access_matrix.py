@@ -41,7 +41,7 @@ from core.access import ALLOWED, SYSTEM, Action, Actor, Role
 from core.app import App, build_app
 from core.db.models import Suppression
 from core.errors import InputError, NotFound, PermissionDenied, PostyardError
-from core.events import dead_letters, parked
+from core.events import dead_letters, heartbeat, parked
 from core.reports import (
     by_campaign,
     by_domain,
@@ -144,6 +144,14 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
         lambda a, p, t, i: suppressions.check_import(a, p, t, b"", "x.csv")),
     "suppressions.importing.import_csv": (Action.ADD_SUPPRESSION,
         lambda a, p, t, i: suppressions.import_csv(a, p, t, b"", "x.csv")),
+    "suppressions.ledger.list_differences": (Action.SEE_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.list_differences(a, p, t)),
+    "suppressions.ledger.standing": (Action.SEE_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.standing(a, p, t)),
+    "suppressions.ledger.repair": (Action.REPAIR_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.repair(a, p, t, MISSING)),
+    "suppressions.ledger.repair_all": (Action.REPAIR_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.repair_all(a, p, t)),
     "suppressions.exporting.export_csv": (Action.EXPORT_SUPPRESSIONS,
         lambda a, p, t, i: list(suppressions.export_csv(a, p, t))),
     "templates.save": (Action.DRAFT_CAMPAIGN,
@@ -191,6 +199,8 @@ REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
         lambda a, p, t, i: suppressions.release(a, p, t, i.address, "asked")),
     "suppressions.releasing.release_several": (Action.RELEASE_SUPPRESSION,
         lambda a, p, t, i: suppressions.release_several(a, p, t, [i.address], "asked")),
+    "suppressions.ledger.compare_now": (Action.REPAIR_SUPPRESSIONS,
+        lambda a, p, t, i: suppressions.compare_now(a, p, t)),
     "drift.check": (Action.REPAIR_TENANT, lambda a, p, t, i: drift.check(a, p, t)),
     "drift.repair": (Action.REPAIR_TENANT, lambda a, p, t, i: drift.repair(a, p, t)),
     "tenants.provisioning.repair": (Action.REPAIR_TENANT, lambda a, p, t, i: tenants.repair(a, p, t)),
@@ -205,6 +215,10 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "events.dead_letters.replay": (Action.REPLAY_EVENTS, lambda a, p: dead_letters.replay(a, p, MISSING)),
     "events.dead_letters.discard": (Action.REPLAY_EVENTS,
         lambda a, p: dead_letters.discard(a, p, MISSING, "asked")),
+    "events.heartbeat.pulses": (Action.SEE_HEALTH, heartbeat.pulses),
+    "events.heartbeat.candidates": (Action.MANAGE_ACCOUNTS, lambda a, p: heartbeat.candidates(a, p, MISSING)),
+    "events.heartbeat.set_sender": (Action.MANAGE_ACCOUNTS,
+        lambda a, p: heartbeat.set_sender(a, p, MISSING, None)),
     "events.lag.lag_seconds": (Action.SEE_HEALTH, events.lag_seconds),
     "events.parked.list_parked": (Action.SEE_HEALTH, parked.list_parked),
     "events.parked.count_parked": (Action.SEE_HEALTH, parked.count_parked),
@@ -218,6 +232,12 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "installation.holds.let_go": (Action.RELEASE_HOLD, installation.let_go),
     "reports.health.health": (Action.SEE_HEALTH, health),
     "reports.overview.overview": (Action.SEE_REPORTS, overview),
+    "suppressions.ledger.account_standing": (Action.SEE_HEALTH,
+        lambda a, p: suppressions.account_standing(a, p, MISSING)),
+    "suppressions.ledger.list_account_differences": (Action.SEE_HEALTH,
+        lambda a, p: suppressions.list_account_differences(a, p, MISSING)),
+    "suppressions.ledger.release_at_account": (Action.RELEASE_AT_ACCOUNT,
+        lambda a, p: suppressions.release_at_account(a, p, MISSING, MISSING, "ours")),
     "tenants.provisioning.create": (Action.CREATE_TENANT,
         lambda a, p: tenants.create(a, p, slug="No!", name="x")),
     "tenants.provisioning.check_new": (Action.CREATE_TENANT,
