@@ -13,9 +13,10 @@ from core import senders, sending
 from core.access import Action, Actor
 from core.app import App
 from core.checklist import domains, pipeline, standing
-from core.checklist.facts import PROBE, Facts, read_facts
+from core.checklist.facts import Facts, read_facts
 from core.checklist.items import Item, Part, State
 from core.errors import Conflict, InputError
+from core.events.heartbeat import PROBE
 
 __all__ = ["PROBE", "Item", "State", "checklist", "prove_pipeline"]
 

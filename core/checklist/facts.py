@@ -14,8 +14,8 @@ from core import accounts, identities, tenants
 from core.db.models import Account, AuditEntry, Event, Identity, Message, Sender, Tenant, TenantResource
 from core.db.states import ResourceState
 from core.dns import Finding, Kind
+from core.events.heartbeat import PROBE
 
-PROBE = "success@simulator.amazonses.com"  # takes all mail, free of quota and reputation (developer guide)
 REPAIRS = ("repair tenant",)  # of the audit log
 PIPELINE = ("event queue", "SNS topic", "configuration set", "event destination")
 _BAD = (ResourceState.MISSING, ResourceState.DIFFERENT, ResourceState.FAILED)

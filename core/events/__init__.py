@@ -7,6 +7,7 @@ recounting.py counts again by new rules, parking.py keeps what fits nowhere.
 
 from __future__ import annotations
 
+from core.events.heartbeat import beat_due
 from core.events.ingest import Ingested, ingest, retry_parked_due
 from core.events.lag import AccountLag, Lag, lag_seconds, measured, seconds_behind, watch_due
 from core.events.polling import poll
@@ -16,6 +17,7 @@ __all__ = [
     "AccountLag",
     "Ingested",
     "Lag",
+    "beat_due",
     "ingest",
     "lag_seconds",
     "measured",

@@ -24,7 +24,7 @@ from core.suppressions import is_domain, suppressed_among
 from core.templates import store
 from core.tenants import get_tenant
 
-__all__ = ["Mail", "checked", "queue", "reap_dead", "send", "work"]
+__all__ = ["Mail", "checked", "queue", "reap_dead", "send", "sender_for", "work"]
 
 
 class Mail(NamedTuple):
@@ -77,7 +77,7 @@ def queue(
 ) -> int:
     """For whoever has more to decide in the same transaction; raises what `send` does. `fallback_from`: the
     second provider's address, for mail that may go that way."""
-    sender = _sender_for(session, tenant_id, sender_id, mail.address, fallback_from)
+    sender = sender_for(session, tenant_id, sender_id, mail.address, fallback_from)
     content = store(session, tenant_id, mail.subject, mail.html, mail.text, {}, at)
     message = Message(
         tenant_id=tenant_id,
@@ -98,8 +98,9 @@ def queue(
     return message.id
 
 
-def _sender_for(session: Session, tenant_id: int, sender_id: int, address: str, fallback_from: str) -> Sender:
-    """The sender, when mail from it may go to the address now."""
+def sender_for(session: Session, tenant_id: int, sender_id: int, address: str, fallback_from: str) -> Sender:
+    """The sender, when mail from it may go to the address now; InputError or SendingPaused says why not.
+    Nobody deletes it until the transaction ends."""
     tenant = get_tenant(session, tenant_id)
     if tenant.sending_status == SendingStatus.DISABLED:
         raise SendingPaused(f"{tenant.name} is paused: {tenant.paused_reason} Resume it first.")

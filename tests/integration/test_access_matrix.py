@@ -29,6 +29,7 @@ from core import (
     identities,
     installation,
     onboarding,
+    reputation,
     senders,
     suppressions,
     templates,
@@ -53,6 +54,7 @@ from core.reports import (
     rates,
     recent_events,
 )
+from core.reputation import Levels
 from core.sending import send
 from core.settings import Settings
 from tests.databases import copy_sqlite
@@ -169,6 +171,9 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "drift.differences": (Action.SEE_TENANT, lambda a, p, t, i: drift.differences(a, p, t)),
     "tenants.reputation.set_reputation_policy": (Action.SET_REPUTATION_POLICY,
         lambda a, p, t, i: tenants.set_reputation_policy(a, p, t, "?")),
+    "reputation.levels.levels": (Action.SEE_REPORTS, lambda a, p, t, i: reputation.levels(a, p, t)),
+    "reputation.levels.set_levels": (Action.SET_REPUTATION_LIMITS,
+        lambda a, p, t, i: reputation.set_levels(a, p, t, Levels(pause_bounce_rate=7.0))),
     "tenants.limits.set_limits": (Action.SET_LIMITS,
         lambda a, p, t, i: tenants.set_limits(a, p, t, per_minute=0, per_hour=None, per_day=None)),
     "tenants.limits.set_fallback_policy": (Action.SET_FALLBACK,
