@@ -42,6 +42,8 @@ ALL = {
     "compare tenants with AWS": (60, drift.check_due),
     "find dead workers": (10, sending.reap_dead),
     "retry parked events": (60, events.retry_parked_due),
+    "watch the event queues": (30, events.watch_due),
+    "send heartbeats": (30, events.beat_due),
     "count opens and clicks by new rules": (60, events.recount_due),
     "end campaigns at their last moment": (30, campaigns.expire_due),
     "finish cancelling campaigns": (30, campaigns.finish_cancelled_due),
