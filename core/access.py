@@ -24,6 +24,7 @@ class Action(StrEnum):
     RESUME_TENANT = "resume a tenant"
     REPAIR_TENANT = "check and repair a tenant's setup"
     SET_REPUTATION_POLICY = "choose a tenant's reputation policy"
+    SET_REPUTATION_LIMITS = "set a tenant's own reputation levels"
     SET_LIMITS = "limit how much a tenant sends"
     SET_FALLBACK = "choose a tenant's fallback policy"
     WARM_UP = "warm a tenant up"
@@ -65,6 +66,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     Action.RESUME_TENANT: _STAFF,
     Action.REPAIR_TENANT: _STAFF,
     Action.SET_REPUTATION_POLICY: _STAFF,
+    Action.SET_REPUTATION_LIMITS: frozenset({Role.ADMIN}),
     Action.SET_LIMITS: _STAFF,
     Action.SET_FALLBACK: _STAFF,
     Action.WARM_UP: _STAFF,

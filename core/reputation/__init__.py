@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from core.reputation.evidence import Evidence
 from core.reputation.judging import PAUSED, WARNING, Verdict, judge, lock, look_again_due
+from core.reputation.levels import Levels, levels_of, own_levels, set_levels
 from core.reputation.maturity import learn_due
 from core.reputation.rule import SIMULATOR_DOMAIN, Limits, Rule, Signal, limits, rule_of, wilson_lower_bound
 from core.reputation.stream import Finding, Stream
@@ -19,6 +20,7 @@ __all__ = [
     "WARNING",
     "Evidence",
     "Finding",
+    "Levels",
     "Limits",
     "Rule",
     "Signal",
@@ -26,9 +28,12 @@ __all__ = [
     "Verdict",
     "judge",
     "learn_due",
+    "levels_of",
     "limits",
     "lock",
     "look_again_due",
+    "own_levels",
     "rule_of",
+    "set_levels",
     "wilson_lower_bound",
 ]

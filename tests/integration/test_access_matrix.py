@@ -28,6 +28,7 @@ from core import (
     events,
     identities,
     installation,
+    notices,
     onboarding,
     reputation,
     senders,
@@ -63,6 +64,7 @@ from tests.simulators import Simulator
 MISSING = 999_999
 DAYS = {"since": date(2026, 1, 1), "until": date(2026, 1, 31)}
 MAIL = {"subject": "Hi", "html": "<p>Hi</p>"}
+CHANNEL: dict[str, Any] = {"kind": notices.ChannelKind.EMAIL, "target": "nobody"}
 CSV = b"email\nann@example.com\n"
 SEES_ALL = frozenset({Role.ADMIN, Role.OPERATOR})
 
@@ -78,6 +80,7 @@ class Ids:
     campaign: int = MISSING
     template: int = MISSING
     link: int = MISSING
+    channel: int = MISSING
     address: str = "missing@example.com"
 
 
@@ -111,7 +114,13 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
         lambda a, p, t, i: campaigns.list_messages(a, p, t, i.campaign)),
     "checklist.checklist": (Action.SEE_TENANT, lambda a, p, t, i: checklist.checklist(a, p, t)),
     "checklist.prove_pipeline": (Action.SEND_MESSAGE, lambda a, p, t, i: checklist.prove_pipeline(a, p, t)),
-    "alerts.list_open": (Action.SEE_TENANT, lambda a, p, t, i: alerts.list_open(a, p, t)),
+    "alerts.entries.list_open": (Action.SEE_TENANT, lambda a, p, t, i: alerts.list_open(a, p, t)),
+    "alerts.entries.list_history": (Action.SEE_TENANT, lambda a, p, t, i: alerts.list_history(a, p, t)),
+    "notices.channels.list_channels": (Action.MANAGE_ALERTS,
+        lambda a, p, t, i: notices.list_channels(a, p, t)),
+    "notices.channels.add": (Action.MANAGE_ALERTS, lambda a, p, t, i: notices.add(a, p, t, **CHANNEL)),
+    "notices.channels.change": (Action.MANAGE_ALERTS,
+        lambda a, p, t, i: notices.change(a, p, t, i.channel, name="x")),
     "identities.adding.add": (Action.MANAGE_SENDERS, lambda a, p, t, i: identities.add(a, p, t, "localhost")),
     "identities.set_mail_from": (Action.MANAGE_SENDERS,
         lambda a, p, t, i: identities.set_mail_from(a, p, t, i.identity, "elsewhere.net")),
@@ -171,7 +180,7 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "drift.differences": (Action.SEE_TENANT, lambda a, p, t, i: drift.differences(a, p, t)),
     "tenants.reputation.set_reputation_policy": (Action.SET_REPUTATION_POLICY,
         lambda a, p, t, i: tenants.set_reputation_policy(a, p, t, "?")),
-    "reputation.levels.levels": (Action.SEE_REPORTS, lambda a, p, t, i: reputation.levels(a, p, t)),
+    "reputation.levels.own_levels": (Action.SEE_REPORTS, lambda a, p, t, i: reputation.own_levels(a, p, t)),
     "reputation.levels.set_levels": (Action.SET_REPUTATION_LIMITS,
         lambda a, p, t, i: reputation.set_levels(a, p, t, Levels(pause_bounce_rate=7.0))),
     "tenants.limits.set_limits": (Action.SET_LIMITS,
@@ -206,6 +215,9 @@ REFUSED_ONLY: dict[str, tuple[Action, Call]] = {
         lambda a, p, t, i: suppressions.release_several(a, p, t, [i.address], "asked")),
     "suppressions.ledger.compare_now": (Action.REPAIR_SUPPRESSIONS,
         lambda a, p, t, i: suppressions.compare_now(a, p, t)),
+    "notices.channels.remove": (Action.MANAGE_ALERTS, lambda a, p, t, i: notices.remove(a, p, t, i.channel)),
+    "notices.channels.send_test": (Action.MANAGE_ALERTS,
+        lambda a, p, t, i: notices.send_test(a, p, t, i.channel)),
     "drift.check": (Action.REPAIR_TENANT, lambda a, p, t, i: drift.check(a, p, t)),
     "drift.repair": (Action.REPAIR_TENANT, lambda a, p, t, i: drift.repair(a, p, t)),
     "tenants.provisioning.repair": (Action.REPAIR_TENANT, lambda a, p, t, i: tenants.repair(a, p, t)),
@@ -235,6 +247,7 @@ OF_INSTALLATION: dict[str, tuple[Action, Callable[[App, Actor], object]]] = {
     "installation.holds.find_hold": (Action.SEE_TENANT, installation.find_hold),
     "installation.holds.state": (Action.SEE_HEALTH, installation.state),
     "installation.holds.let_go": (Action.RELEASE_HOLD, installation.let_go),
+    "notices.channels.add": (Action.MANAGE_ALL_ALERTS, lambda a, p: notices.add(a, p, None, **CHANNEL)),
     "reports.health.health": (Action.SEE_HEALTH, health),
     "reports.overview.overview": (Action.SEE_REPORTS, overview),
     "suppressions.ledger.account_standing": (Action.SEE_HEALTH,
@@ -299,9 +312,9 @@ def _furnished(app: App, slug: str) -> Ids:
         session.add(Suppression(tenant_id=tenant.id, address=sender.address, reason="BOUNCE", source="event",
                                 created_by="postyard", created_at=app.now()))  # fmt: skip
     link, _ = onboarding.create_link(app, SYSTEM, tenant.id, sender.identity_id)
-    return Ids(
-        tenant.id, slug, sender.id, sender.identity_id, made.campaign_id, template.id, link.id, sender.address
-    )
+    channel = notices.add(app, SYSTEM, tenant.id, kind=CHANNEL["kind"], target=f"ann@{slug}-mail.io")
+    return Ids(tenant.id, slug, sender.id, sender.identity_id, made.campaign_id, template.id, link.id,
+               channel.id, sender.address)  # fmt: skip
 
 
 def somebody(role: Role, world: World) -> Actor:
