@@ -287,6 +287,7 @@ WITH_ROWS = [
     "senders.by_address", "senders.records", "senders.set_default", "senders.verify_now",
     "senders.removal.remove",
     "sending.send", "suppressions.releasing.release", "templates.get_content",
+    "notices.channels.change", "notices.channels.remove", "notices.channels.send_test",
 ]  # fmt: skip
 
 
