@@ -60,11 +60,12 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Cusum:
-    """What a good and a bad message add to the sum, and where it alarms."""
+    """What a good and a bad message add to the sum, where it alarms, and the rate it takes for good."""
 
     good: float
     bad: float
     alarm: float
+    good_rate: float
 
     def after(self, total: float, good: float, bad: int = 0) -> float:
         """The sum after so many good messages, then so many bad ones."""
@@ -124,7 +125,7 @@ def cusum_of(signal: Signal, pause_rate: float) -> Cusum:
     lower = pause_rate / PAUSE[signal].rate
     good, bad, alarm = _CUSUM[signal]
     good, bad = good * lower, bad * lower
-    return Cusum(math.log((1 - bad) / (1 - good)), math.log(bad / good), alarm)
+    return Cusum(math.log((1 - bad) / (1 - good)), math.log(bad / good), alarm, good)
 
 
 def wilson_lower_bound(bad: int, among: float, z: float = Z_999) -> float:

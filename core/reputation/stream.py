@@ -17,7 +17,8 @@ BUCKET = 100  # outcomes
 WINDOWS = {"the last 1,000 messages with an outcome": 10, "the last 10,000 messages with an outcome": 100}
 LARGEST_WINDOW = max(WINDOWS.values())
 COMPLAINT_WINDOW = 50_000  # delivered, weighted
-COMPLAINT_SCOPE = "the last 50,000 delivered messages"
+DRIFT_WINDOW = 5_000
+DELIVERED_SCOPE = "the last {:,} delivered messages"
 SMALL_EVIDENCE = 20  # bounces below which one domain's trouble is told before it pauses
 ONE_DOMAIN = 0.8  # of the bounces: more are that domain's trouble
 MOST_DOMAINS = 50  # of a campaign, kept by name
@@ -225,8 +226,8 @@ class Stream:
         if self.pause is not None or not self.is_judged:
             return
         found = list(self.found(signal, self._pause_level(signal), campaign_id))
-        if not found and self._cusum(signal) >= self.rule.cusum[signal].alarm:
-            found = [self._lasting(signal)]
+        if not found:
+            found = [self._lasting(signal)] if self._lasts(signal) else []
         told_first = signal not in self.warned
         self.pause = next((finding for finding in found if not (told_first and finding.is_one_domains)), None)
         if self.pause is None:
@@ -238,12 +239,22 @@ class Stream:
         levels = self.rule.pause_on_probation if self.probation_left else self.rule.pause
         return levels[signal]
 
-    def _cusum(self, signal: Signal) -> float:
-        return self.bounce_cusum if signal is Signal.BOUNCE else self.complaint_cusum
+    def _lasts(self, signal: Signal) -> bool:
+        cusum = self.rule.cusum[signal]
+        if signal is Signal.BOUNCE:
+            return self.bounce_cusum >= cusum.alarm
+        if self.complaint_cusum < cusum.alarm:
+            return False
+        # Complaints may come in clumps, after an outage all at once: only a rate that the mail they are about
+        # shows as well is one that lasts.
+        bad, among = self._delivered_window(DRIFT_WINDOW)
+        return bad >= cusum.good_rate * among
 
     def _lasting(self, signal: Signal) -> Finding:
         """What the CUSUM found, with the numbers of the window that says most of it."""
         scope = next(self._scopes(signal, ()))
+        if signal is Signal.COMPLAINT:
+            scope = DELIVERED_SCOPE.format(DRIFT_WINDOW), None, *self._delivered_window(DRIFT_WINDOW)
         name, campaign_id, bad, among = scope
         level, domains = self._pause_level(signal), self._domains(signal, scope)
         return Finding(signal, name, campaign_id, bad, among, level, is_lasting=True, domains=domains)
@@ -257,21 +268,24 @@ class Stream:
                 campaign = self.campaigns[campaign_id]
                 yield ("the campaign", campaign_id, *_measured(signal, campaign))
         if signal is Signal.COMPLAINT:
-            yield (COMPLAINT_SCOPE, None, *self._complaint_window())
+            yield (
+                DELIVERED_SCOPE.format(COMPLAINT_WINDOW), None, *self._delivered_window(COMPLAINT_WINDOW)
+            )  # fmt: skip
             return
         for name, window in zip(WINDOWS, self.windows, strict=True):
             yield name, None, window.bounces, self.outcomes - BUCKET * window.first
 
-    def _complaint_window(self) -> tuple[int, float]:
-        """The newest hours with 50,000 delivered, weighted; older ones are forgotten here."""
+    def _delivered_window(self, size: int) -> tuple[int, float]:
+        """Complaints about the mail of the newest hours with so many delivered, weighted. Hours before the
+        largest window are forgotten."""
         bad, among = 0, 0.0
         hours = sorted(self.hours, reverse=True)
         for position, key in enumerate(hours):
             hour = self.hours[key]
             bad += hour.complaints
             among += hour.delivered * self.weight(key)
-            if among >= COMPLAINT_WINDOW:
-                for old in hours[position + 1 :]:
+            if among >= size:
+                for old in hours[position + 1 :] if size == COMPLAINT_WINDOW else ():
                     del self.hours[old]
                 break
         return bad, max(among, float(bad))
