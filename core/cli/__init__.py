@@ -30,6 +30,7 @@ COMMANDS = {
     "sending": "Whether mail leaves, what waits, and letting it go after a restore.",
     "suppressions": "Addresses a tenant must not write to.",
     "events": "What comes back from SES.",
+    "alerts": "What a person should know, and where it is sent.",
 }
 HIDDEN = ("demo",)
 _SERVICE = dict.fromkeys(("up", "migrate", "simulator", "work", "doctor", "demo"), "services")
