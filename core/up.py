@@ -6,10 +6,12 @@ by itself the others are ended and the reason is told.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,7 +20,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -74,6 +76,12 @@ class Simulator:
             "POSTYARD_RESEND_FROM": "Postyard <news@postyard-mail.io>",
         }
 
+    def tell_resends_events_to(self, url: str, secret: str) -> None:
+        """From now on, of mail that its Resend accepts."""
+        body = orjson.dumps({"resend_webhook": {"url": url, "secret": secret}})
+        with urllib.request.urlopen(f"{self.url}/_sim/scenario", data=body, timeout=10):
+            return
+
     def command(self) -> list[str]:
         if not all(importlib.util.find_spec(name) for name in ("simulator", "ministack")):
             raise ConfigurationError(
@@ -89,6 +97,9 @@ class Place:
 
     data: Path
     port: int
+    webhook_secret: str = field(
+        default_factory=lambda: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(), repr=False
+    )
 
     @property
     def console_url(self) -> str:
@@ -110,7 +121,12 @@ class Place:
         # The one place besides core/settings.py that reads the environment: children inherit it.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}  # noqa: TID251
         # The simulator has no limit such as SES's.
-        return {"POSTYARD_CONTROL_CALLS_PER_SECOND": "50", **self.simulator.resend(), **inherited} | {
+        unless_told = {
+            "POSTYARD_CONTROL_CALLS_PER_SECOND": "50",
+            **self.simulator.resend(),
+            "POSTYARD_RESEND_WEBHOOK_SECRET": self.webhook_secret,
+        }
+        return {**unless_told, **inherited} | {
             "PYTHONUNBUFFERED": "1",
             "POSTYARD_DATABASE_URL": settings.database_url.get_secret_value(),
             "POSTYARD_DATA_DIR": str(self.data),
@@ -173,6 +189,7 @@ def _start(place: Place, settings: Settings, children: _Children, *, demo: bool,
     children.start("webhooks", place.webhooks_command())
     children.start("console", place.console_command())
     children.wait_until_ready(f"{place.simulator.url}/_sim/health", "simulator")
+    place.simulator.tell_resends_events_to(f"{place.webhooks_url}/webhooks/resend", place.webhook_secret)
     if demo and demo_tenants.is_wanted(app):
         click.echo("Making demo tenants with three months of history ...", err=True)
         children.run_to_end(

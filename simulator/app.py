@@ -73,7 +73,13 @@ class Simulator:
         self.world.load()
         self._dns = Server(self.world.zone, self.world.dns_faults)
         await self._dns.start(*self.dns_sockets)
-        for each in (self.world.outbox.run(), self._look_at_dns(), sqs.save_changes(self.world)):
+        loops = (
+            self.world.outbox.run(),
+            self.world.resend_webhooks.run(self.world),
+            self._look_at_dns(),
+            sqs.save_changes(self.world),
+        )
+        for each in loops:
             self._tasks.append(asyncio.create_task(each))
 
     async def _stop(self) -> None:

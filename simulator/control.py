@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -98,6 +99,7 @@ async def set_scenario(world: World, body: Body) -> Any:
         "control_calls_per_second": _control_calls,
         "resend_calls_per_second": _resend_calls,
         "resend_domains": _resend_domains,
+        "resend_webhook": _resend_webhook,
         "tenant_paused_error": _tenant_paused_error,
         "tenants": _tenants,
         "verified_addresses": _verified_addresses,
@@ -181,6 +183,18 @@ def _resend_domains(world: World, value: Any) -> Callable[[], None]:
         raise ControlError("resend_domains is a list of the domains that are verified at Resend.")
     domains = [each.lower() for each in value]
     return lambda: setattr(world.scenario, "resend_domains", domains)
+
+
+def _resend_webhook(world: World, value: Any) -> Callable[[], None]:
+    given = _object(value)
+    secret = str(given.get("secret", ""))
+    if given and (set(given) != {"url", "secret"} or not str(given["url"]).startswith(("http:", "https:"))):
+        raise ControlError('resend_webhook is {"url": "http://…", "secret": "whsec_…"}, or {} for none.')
+    try:
+        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError as e:
+        raise ControlError("The secret of resend_webhook is whsec_ and base64.") from e
+    return lambda: setattr(world.scenario, "resend_webhook", given)
 
 
 def _tenant_paused_error(world: World, value: Any) -> Callable[[], None]:

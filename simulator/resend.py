@@ -1,6 +1,6 @@
 """Resend's API under /resend: sending one mail or a hundred, idempotency keys, its rate limit.
 
-Of what it accepts nothing but the mail log tells; there are no webhooks here.
+Of what it accepts the mail log tells, and webhooks where the scenario names an address for them.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _accept(world: World, block: Block, mail: dict[str, Any]) -> str:
     world.last_message += 1
     to, tags = recipients(mail), {tag["name"]: tag["value"] for tag in mail.get("tags") or ()}
     parts = content.plain(mail["subject"], mail.get("html") or "", mail.get("text") or "")
-    reply_to = mail.get("reply_to") or []
+    reply_to, fate = mail.get("reply_to") or [], world.scenario.fate_of(to[0])
     row = MessageRow(
         id=world.last_message,
         message_id=str(uuid.uuid4()),
@@ -213,9 +213,10 @@ def _accept(world: World, block: Block, mail: dict[str, Any]) -> str:
         fields="{}",
         tags=orjson.dumps(tags).decode(),
         headers=orjson.dumps(mail.get("headers") or {}).decode(),
-        outcome=world.scenario.fate_of(to[0]).outcome,
+        outcome=fate.outcome,
         provider="resend",
         reply_to=reply_to if isinstance(reply_to, str) else ", ".join(reply_to),
     )
     block.log(parts, row)
+    world.resend_webhooks.plan(world, row, mail["subject"], fate)
     return row.message_id

@@ -68,6 +68,8 @@ class Scenario:
     control_calls_per_second: float = 0.0  # SES's own limit is 1; 0: none
     resend_calls_per_second: float = 0.0  # Resend's own limit is 2; 0: none
     resend_domains: list[str] = field(default_factory=lambda: ["postyard-mail.io"])  # verified there
+    # {"url": …, "secret": "whsec_…"}: where Resend's events go; empty: nowhere
+    resend_webhook: dict[str, str] = field(default_factory=dict)
     # AWS's own answer for a paused tenant is not documented, so it can be chosen.
     tenant_paused_error: dict[str, Any] = field(
         default_factory=lambda: {"code": "SendingPausedException", "status": 400}

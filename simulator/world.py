@@ -17,6 +17,7 @@ from simulator.faults import Faults
 from simulator.limits import RequestLimit, SendLimits
 from simulator.model import Model
 from simulator.outbox import Outbox
+from simulator.resend_webhooks import Webhooks
 from simulator.scenario import Scenario
 from simulator.settings import ACCOUNT_ID
 from simulator.state import (
@@ -71,6 +72,7 @@ class World:
         self.calls = Calls()
         self.resend_limit = RequestLimit()
         self.resend_answered: Table[Answered] = Table(store, "resend_answered", Answered)
+        self.resend_webhooks = Webhooks()
         self.resend_under_way: set[str] = set()  # keys whose first request is not answered yet
         self.outbox = Outbox(store, self.bus, self.clock)
         self.last_message = 0
@@ -132,6 +134,7 @@ class World:
         self.resend_limit.clear()
         self.resend_answered.clear()
         self.resend_under_way.clear()
+        self.resend_webhooks.clear()
         self.dns_faults.replace(())
         self.scenario = Scenario()
         self.clock.set_offset(0.0)

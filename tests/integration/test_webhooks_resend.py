@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,11 +17,15 @@ from core.app import App, build_app
 from core.db.models import Message
 from core.hooks import resend
 from core.hooks.answers import Done, Never
+from core.providers.base import BulkEntry, BulkMail, Outcome
+from core.providers.resend import ResendProvider
 from core.settings import Settings
 from tests import signing
 from tests.databases import ON_SQLITE
 from tests.integration.test_webhooks import Ask, ask
 from tests.ledger import Ledger, new_account, new_ledger
+from tests.processes import serving_webhooks
+from tests.simulators import Simulator
 
 __all__ = ["ask"]
 PATH = "/webhooks/resend"
@@ -167,6 +172,40 @@ def test_of_somebody_elses_mail_it_is_not_believed(ledger: Ledger) -> None:
 
     assert receive(ledger, request, signing.svix_headers(request)) == Done.PARKED
     assert ledger.look(foreign).status == "sending"
+
+
+@pytest.mark.parametrize(("fate", "status"), [("delivery", "delivered"), ("bounce", "bounced")])
+@ON_SQLITE
+def test_what_the_simulators_resend_was_given_comes_back(
+    app: App, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fate: str, status: str
+) -> None:
+    monkeypatch.setenv("POSTYARD_RESEND_WEBHOOK_SECRET", signing.SVIX_SECRET)
+    acme = new_ledger(app, new_account(app), "acme")
+    message = acme.add_message("ann@example.com", provider="resend")
+    with serving_webhooks(app) as address:
+        simulator.scenario(
+            addresses={"ann@example.com": fate},
+            resend_webhook={"url": address + PATH, "secret": signing.SVIX_SECRET},
+        )
+        told = simulator.resend()
+        provider = ResendProvider(told["resend_api_key"], told["resend_url"])
+        entry = BulkEntry("ann@example.com", f"{message.id}-{message.attempt}", {})
+        mail = BulkMail(
+            from_address=told["resend_from"],
+            subject="Hi",
+            html="<p>Hi</p>",
+            text="Hi",
+            entries=(entry,),
+            tenant_name="acme",
+            configuration_set="acme",
+            tags={"tenant": "acme"},
+        )
+        assert provider.send_one(mail).outcome is Outcome.ACCEPTED
+        deadline = time.monotonic() + 20
+        while acme.look(message).status != status and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    assert acme.look(message).status == status
 
 
 @ON_SQLITE
