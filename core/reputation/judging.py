@@ -23,7 +23,7 @@ from core.reputation.stream import Finding
 from core.reputation.windows import Standing, Step
 
 WARNING = "reputation warning"
-PAUSED = "paused by reputation"
+PAUSED = tenants.PAUSED_BY_REPUTATION
 CAMPAIGNS_NAMED = 5
 _CAUSES = {Signal.BOUNCE: "bounces", Signal.COMPLAINT: "complaints"}
 _TENANT: tuple[Any, ...] = (
@@ -209,7 +209,9 @@ def _sentence(finding: Finding, campaigns: list[dict[str, Any]]) -> str:
         rate = f"Complaint rate {finding.rate * 100:.2f} % ({bad:,} of {among:,} delivered messages)"
     said = f"{rate} in {_scope(finding, campaigns)}"
     return (
-        f"{said}, for too long to be chance." if finding.is_lasting else f"{said}; the limit is {level:g} %."
+        f"{said}, which has lasted too long to be chance."
+        if finding.is_lasting
+        else f"{said}; the limit is {level:g} %."
     )
 
 

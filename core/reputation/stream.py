@@ -18,6 +18,7 @@ WINDOWS = {"the last 1,000 messages with an outcome": 10, "the last 10,000 messa
 LARGEST_WINDOW = max(WINDOWS.values())
 COMPLAINT_WINDOW = 50_000  # delivered, weighted
 DRIFT_WINDOW = 5_000
+DRIFT_SCOPE = "the latest mail"
 DELIVERED_SCOPE = "the last {:,} delivered messages"
 SMALL_EVIDENCE = 20  # bounces below which one domain's trouble is told before it pauses
 ONE_DOMAIN = 0.8  # of the bounces: more are that domain's trouble
@@ -124,6 +125,8 @@ class Stream:
     immature: float = 0.0  # as a campaign's
     matured: float = 0.0  # of the delivered, when a complaint last came
     bounce_cusum: float = 0.0
+    drift_outcomes: int = 0  # since bounce_cusum was last 0
+    drift_bounces: int = 0
     complaint_cusum: float = 0.0
     probation_left: int = 0
     warned: set[Signal] = field(default_factory=set)  # a warning is open that people can see
@@ -152,7 +155,7 @@ class Stream:
         campaign = self.campaigns.setdefault(campaign_id, Scope())
         campaign.outcomes += delivered
         self._move_windows(delivered)
-        self.bounce_cusum = self.rule.cusum[Signal.BOUNCE].after(self.bounce_cusum, delivered)
+        self._drift(delivered)
         self._deliver(campaign, delivered, hour)
 
     def feed(self, outcome: Outcome, hour: Any = None) -> None:
@@ -163,7 +166,7 @@ class Stream:
         if outcome.permanent_bounces:
             self._bounce(campaign, outcome.domain)
         elif outcome.outcomes:
-            self.bounce_cusum = self.rule.cusum[Signal.BOUNCE].after(self.bounce_cusum, 1)
+            self._drift(outcome.outcomes)
         if outcome.delivered:
             self._deliver(campaign, outcome.delivered, hour)
         if outcome.complaints:
@@ -204,7 +207,15 @@ class Stream:
             campaign.domains[domain] = campaign.domains.get(domain, 0) + 1
         for window in self.windows:
             window.bounces += 1
-        self.bounce_cusum = self.rule.cusum[Signal.BOUNCE].after(self.bounce_cusum, 0, 1)
+        self._drift(0, 1)
+
+    def _drift(self, good: int, bounces: int = 0) -> None:
+        self.bounce_cusum = self.rule.cusum[Signal.BOUNCE].after(self.bounce_cusum, good, bounces)
+        if not self.bounce_cusum:
+            self.drift_outcomes = self.drift_bounces = 0
+            return
+        self.drift_outcomes += good + bounces
+        self.drift_bounces += bounces
 
     def _deliver(self, campaign: Scope, delivered: int, hour: Any) -> None:
         young = (1 - self.weight(hour)) * delivered
@@ -251,13 +262,15 @@ class Stream:
         return bad >= cusum.good_rate * among
 
     def _lasting(self, signal: Signal) -> Finding:
-        """What the CUSUM found, with the numbers of the window that says most of it."""
-        scope = next(self._scopes(signal, ()))
+        """What the CUSUM found: bounces since it was last 0, complaints of the window that shows them."""
+        level = self._pause_level(signal)
         if signal is Signal.COMPLAINT:
-            scope = DELIVERED_SCOPE.format(DRIFT_WINDOW), None, *self._delivered_window(DRIFT_WINDOW)
-        name, campaign_id, bad, among = scope
-        level, domains = self._pause_level(signal), self._domains(signal, scope)
-        return Finding(signal, name, campaign_id, bad, among, level, is_lasting=True, domains=domains)
+            bad, among = self._delivered_window(DRIFT_WINDOW)
+            scope = DELIVERED_SCOPE.format(DRIFT_WINDOW)
+            return Finding(signal, scope, None, bad, among, level, is_lasting=True)
+        scope, bounces, outcomes = DRIFT_SCOPE, self.drift_bounces, self.drift_outcomes
+        domains = self._domains(signal, next(self._scopes(signal, ())))
+        return Finding(signal, scope, None, bounces, outcomes, level, is_lasting=True, domains=domains)
 
     def _scopes(
         self, signal: Signal, campaign_ids: tuple[int, ...]

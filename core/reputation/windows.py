@@ -23,7 +23,15 @@ from core.reputation.stream import LARGEST_WINDOW, TRANSACTIONAL, Bucket, Hour, 
 
 RECENT = timedelta(days=1)  # a campaign whose last outcome is older keeps no warning open
 _CAMPAIGN_COLUMNS = ("outcomes", "permanent_bounces", "delivered", "complaints")
-_STREAM_COLUMNS = ("outcomes", "delivered", "matured", "bounce_cusum", "complaint_cusum")
+_STREAM_COLUMNS = (
+    "outcomes",
+    "delivered",
+    "matured",
+    "bounce_cusum",
+    "drift_outcomes",
+    "drift_bounces",
+    "complaint_cusum",
+)
 
 
 class Step(Outcome, Protocol):

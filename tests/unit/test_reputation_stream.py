@@ -136,7 +136,16 @@ def test_a_rate_that_is_only_somewhat_high_pauses_when_it_lasts() -> None:
             break
     assert stream.pause is not None
     assert stream.pause.is_lasting
-    assert stream.pause.rate == pytest.approx(1 / 12, abs=0.001)
+    assert stream.pause.rate == pytest.approx(1 / 12, abs=0.005)
+
+
+def test_what_lasts_is_told_from_where_it_began() -> None:
+    stream = new_stream()
+    stream.pass_good(20_000, 1)
+    bounce(stream, 8, campaign_id=1)
+    assert stream.pause is not None
+    assert stream.pause.is_lasting
+    assert (stream.pause.bad, stream.pause.among) == (8, 8)
 
 
 def test_a_warning_is_found_before_the_pause() -> None:

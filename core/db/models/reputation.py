@@ -66,6 +66,8 @@ class TenantReputation(Base):
     delivered: Mapped[int] = mapped_column(BigInteger, default=0)
     matured: Mapped[float] = mapped_column(default=0.0)  # of the delivered, when complaint_cusum last moved
     bounce_cusum: Mapped[float] = mapped_column(default=0.0)
+    drift_outcomes: Mapped[int] = mapped_column(BigInteger, default=0)  # since bounce_cusum was last 0
+    drift_bounces: Mapped[int] = mapped_column(BigInteger, default=0)
     complaint_cusum: Mapped[float] = mapped_column(default=0.0)
 
 

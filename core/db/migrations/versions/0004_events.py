@@ -138,6 +138,8 @@ def upgrade() -> None:
         sa.Column("delivered", sa.BigInteger(), nullable=False),
         sa.Column("matured", sa.Double(), nullable=False),
         sa.Column("bounce_cusum", sa.Double(), nullable=False),
+        sa.Column("drift_outcomes", sa.BigInteger(), nullable=False),
+        sa.Column("drift_bounces", sa.BigInteger(), nullable=False),
         sa.Column("complaint_cusum", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_tenant_reputations_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_tenant_reputations")),
