@@ -155,16 +155,16 @@ def _campaign(
 def _write_messages(db: Database, campaign: Campaign, now: datetime) -> None:
     """A block row by row; further ones the database copies from it, with other addresses."""
     block = min(campaign.recipients, ROWS_AT_ONCE)
-    with _quickly(db) as session:
+    with quickly(db) as session:
         session.connection().execute(insert(Message), list(_messages(campaign, block, now)))
     for number, written in enumerate(range(block, campaign.recipients, block), 1):
-        with _quickly(db) as session:
+        with quickly(db) as session:
             how_many = min(block, campaign.recipients - written)
             session.execute(_copying(campaign, f"again{number}.", how_many))
 
 
 @contextmanager
-def _quickly(db: Database) -> Iterator[Session]:
+def quickly(db: Database) -> Iterator[Session]:
     """Without the checks of foreign keys that cost PostgreSQL most of the time."""
     with db.begin() as session:
         if not db.is_sqlite:

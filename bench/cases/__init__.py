@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.cases.ingest import ingest_end_to_end, ingest_vs_one_by_one
 from bench.cases.memory import flat_memory
 from bench.cases.pace import quota_fidelity, tenant_fairness
+from bench.cases.reputation import reputation_page
 from bench.cases.setting import Case as Case
 from bench.cases.setting import Setting as Setting
 from bench.cases.speed import send_ceiling, vs_node_shape, vs_small_app
@@ -19,5 +20,6 @@ CASES: dict[str, Case] = {
     "flat_memory": flat_memory,
     "ingest_end_to_end": ingest_end_to_end,
     "ingest_vs_one_by_one": ingest_vs_one_by_one,
+    "reputation_page": reputation_page,
     "whole_loop": whole_loop,
 }
