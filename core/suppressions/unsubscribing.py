@@ -29,24 +29,24 @@ def unsubscribe_token(key: bytes, tenant_id: int, message_id: int) -> str:
 
 def address_of(app: App, token: str) -> str:
     """Whom the token's message was sent to; changes nothing. Raises NotFound as `unsubscribe` does."""
+    numbers = _read_token(app.secret_key(), token)
     with app.db.read() as session:
-        return str(_message_of(session, app.secret_key(), token).address)
+        return str(_message_of(session, *numbers).address)
 
 
 def unsubscribe(app: App, token: str) -> None:
     """The recipient of the token's message wants no more mail of its tenant; twice is the same as once.
     Raises NotFound for a token that Postyard did not make."""
-    key = app.secret_key()
+    numbers = _read_token(app.secret_key(), token)  # first: anybody may post here, and there is one writer
     with app.db.begin() as session:
-        message = _message_of(session, key, token)
+        message = _message_of(session, *numbers)
         why = Provenance(
             SuppressionReason.UNSUBSCRIBE, "unsubscribe", "recipient", campaign_id=message.campaign_id
         )
         suppress(session, message.tenant_id, {message.address_key: why}, app.now())
 
 
-def _message_of(session: Session, key: bytes, token: str) -> Row[int, int | None, str, str]:
-    tenant_id, message_id = _read_token(key, token)
+def _message_of(session: Session, tenant_id: int, message_id: int) -> Row[int, int | None, str, str]:
     query = select(Message.tenant_id, Message.campaign_id, Message.address, Message.address_key).where(
         Message.id == message_id, Message.tenant_id == tenant_id
     )

@@ -66,3 +66,29 @@ def test_an_address_that_is_none_is_a_fault(url: str) -> None:
     [fault] = faults(resend_url=url)
 
     assert fault.startswith("POSTYARD_RESEND_URL: ")
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + "QUFB" * 8, "whsec_" + "QUFB" * 8 + "\n", "", " "])
+def test_a_webhooks_secret_is_one_or_none(secret: str) -> None:
+    found = Settings.load(resend_webhook_secret=secret).resend_webhook_secret
+
+    assert (found.get_secret_value() if found else "") == secret.strip()
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_QUFB", "QUFB" * 8, "whsec_not base64 at all, but long", "re_123"]
+)
+def test_what_is_no_webhooks_secret_is_a_fault_and_is_not_shown(secret: str) -> None:
+    [fault] = faults(resend_webhook_secret=secret)
+
+    assert "begins with whsec_" in fault
+    assert secret.removeprefix("whsec_") not in fault or secret == "whsec_"
+
+
+@pytest.mark.parametrize("token", ["short", "two words of enough length", "ünicode-is-no-header-text"])
+def test_a_token_that_is_easily_guessed_or_fits_no_header_is_a_fault(token: str) -> None:
+    [fault] = faults(metrics_token=token)
+
+    assert "16 characters or more" in fault
+    assert token not in fault
+    assert Settings.load(metrics_token="").metrics_token is None
