@@ -32,6 +32,7 @@ class Listed(NamedTuple):
 PAGES = (
     Listed("Operations", "operations/overview", "Overview", "monitoring", Action.SEE_REPORTS),
     Listed("Operations", "operations/tenants", "Tenants", "apartment", Action.SEE_TENANT),
+    Listed("Operations", "admin/alerts", "Alerts", "notifications", Action.SEE_TENANT),
     Listed("Sending", "sending/senders", "Senders", "alternate_email", Action.SEE_TENANT),
     Listed("Sending", "sending/campaigns", "Campaigns", "campaign", Action.SEE_TENANT),
     Listed("Deliverability", "deliverability/reputation", "Reputation", "speed", Action.SEE_REPORTS),

@@ -96,6 +96,9 @@ _STATUSES = {
     # sign-ins
     "active": Status("Active", "green", ":material/check_circle:"),
     "disabled": Status("Disabled", "gray", ":material/block:"),
+    # alerts
+    "open": Status("Open", "red", ":material/notifications_active:"),
+    "over": Status("Over", "green", ":material/check_circle:"),
     # schedulers and jobs
     "silent": Status("Silent", "red", ":material/bedtime:"),
     "running": Status("Running", "blue", ":material/sync:"),

@@ -12,6 +12,7 @@ from core.app import App
 from core.db.models import Alert, Tenant
 from core.reports import TenantToday
 from pages._ui import format
+from pages._ui.alerts import draw_alert
 from pages._ui.layout import row, text
 from pages._ui.links import SETUP, link
 
@@ -31,13 +32,6 @@ THE_SETUP = Help("operations/tenants", "Setup", SETUP)
 THE_TENANT = Help("operations/tenants", "Tenant")
 THE_SENDERS = Help("sending/senders", "Senders")
 THE_CAMPAIGNS = Help("sending/campaigns", "Campaigns")
-# An alert's kind -> what helps.
-OF_ALERTS = {
-    "domain broken": THE_SENDERS,
-    "drift": THE_SETUP,
-    "paused by AWS": THE_SETUP,
-    "unknown messages": THE_CAMPAIGNS,
-}
 # A sentence of what_needs_a_hand -> what helps, by the first words found in it.
 OF_SENTENCES = (
     ("Sending is paused", THE_TENANT),
@@ -57,9 +51,9 @@ def alerts_card(app: App, actor: Actor, alerts: Sequence[Alert], tenants: Sequen
     with st.container(border=True, key="overview.alerts"):
         st.subheader("Alerts", anchor=False)
         for alert in alerts[:MOST]:
-            _alert(app, actor, alert, rows.get(alert.tenant_id or 0))
+            draw_alert(app, actor, alert, rows.get(alert.tenant_id or 0))
         if len(alerts) > MOST:
-            st.caption(f"And {format.plural(len(alerts) - MOST, 'more')}.")
+            link("admin/alerts", f"{len(alerts) - MOST} more")
 
 
 def hand_card(actor: Actor, alerts: Sequence[Alert], tenants: Sequence[TenantToday]) -> None:
@@ -81,17 +75,6 @@ def hand_card(actor: Actor, alerts: Sequence[Alert], tenants: Sequence[TenantTod
             _worry(actor, n, tenant, sentence)
         if len(worries) > MOST:
             st.caption(f"And {format.plural(len(worries) - MOST, 'more')}: open the tenants below.")
-
-
-def _alert(app: App, actor: Actor, alert: Alert, tenant: Tenant | None) -> None:
-    about, zone = (f"**{format.escape(tenant.name)}** · ", tenant.timezone) if tenant else ("", "UTC")
-    with row(f"alert-{alert.id}", align="top"):
-        st.markdown(":red[:material/notifications_active:]", width="content")
-        with text(f"alert-{alert.id}"):
-            st.markdown(about + format.escape(alert.sentence))
-            since, ago = format.moment(alert.raised_at, zone), format.ago(alert.raised_at, app.now())
-            st.caption(f"Since {since} {format.escape(zone)} ({ago})")
-        _way(actor, tenant, OF_ALERTS.get(alert.kind, THE_TENANT))
 
 
 def _worry(actor: Actor, n: int, tenant: Tenant, sentence: str) -> None:

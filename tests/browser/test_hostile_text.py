@@ -40,7 +40,7 @@ EVIL = (
 )
 PAGES = ("", "tenants", "tenants?view=Setup", "accounts", "senders", "senders?sender=1", "campaigns",
          "campaigns?campaign=1", "reputation", "suppressions", "messages", "audit", "health",
-         "users")  # fmt: skip
+         "users", "alerts")  # fmt: skip
 ADDRESS = "ann@example.com"
 # What a domain's name server answered, and what was made of it.
 FINDING = {"key": "CNAME a._domainkey.acme-mail.io dkim", "type": "CNAME", "required": True,
