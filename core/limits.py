@@ -33,6 +33,7 @@ LARGEST_CLAIM = 500
 QUOTA_LOOKED_AT_EVERY = timedelta(minutes=2)
 # Two claims: while one waits the next is made.
 MOST_WAITING = 2 * LARGEST_CLAIM
+PROBATION_SHARE = 0.1  # of the lane's rate, for a tenant that was resumed lately
 # Of the 24 hours' quota, campaigns leave so much to transactional mail.
 KEPT_FOR_TRANSACTIONAL = 0.02
 
@@ -196,24 +197,50 @@ class Paced(Protocol):
 
 
 def of_campaign(campaign: Paced, now: datetime) -> Allowance:
-    """What its own rate allows: a fifth of a second's worth, at least one."""
-    if campaign.rate_per_second is None:
-        return Allowance(LARGEST_CLAIM)
-    begins = _begins(campaign.next_at, now, 1 / campaign.rate_per_second)
-    if begins > now:
-        return Allowance(0, (begins - now).total_seconds())
-    worth = int(campaign.rate_per_second * AHEAD.total_seconds())
-    return Allowance(min(LARGEST_CLAIM, max(1, worth)))
+    """What its own rate allows."""
+    return _at_rate(campaign.rate_per_second, campaign.next_at, now)
 
 
 def pace_campaign(session: Session, campaign: Paced, recipients: int, now: datetime) -> None:
-    """Its next call begins when its rate allows; a claim that comes a little late loses nothing."""
+    """Its next call begins when its rate allows."""
     if campaign.rate_per_second is None:
         return
-    due = campaign.next_at
-    since = max(due, now - AHEAD) if due is not None and due < now else now
-    following = since + timedelta(seconds=recipients / campaign.rate_per_second)
+    following = _following(campaign.rate_per_second, campaign.next_at, recipients, now)
     session.execute(update(Campaign).where(Campaign.id == campaign.campaign_id).values(next_at=following))
+
+
+def of_tenant(tenant: Tenant, speed: Speed, now: datetime) -> Allowance:
+    """What its probation allows, campaigns and single mails together. `speed`: the lane's."""
+    return _at_rate(_probation_rate(tenant, speed), tenant.next_at, now)
+
+
+def pace_tenant(session: Session, tenant: Tenant, recipients: int, speed: Speed, now: datetime) -> None:
+    """On probation its next call begins when that allows."""
+    rate = _probation_rate(tenant, speed)
+    if rate is None:
+        return
+    following = _following(rate, tenant.next_at, recipients, now)
+    session.execute(update(Tenant).where(Tenant.id == tenant.id).values(next_at=following))
+
+
+def _probation_rate(tenant: Tenant, speed: Speed) -> float | None:
+    return speed.recipients_per_second * PROBATION_SHARE if tenant.probation_left else None
+
+
+def _at_rate(rate: float | None, next_at: datetime | None, now: datetime) -> Allowance:
+    """A fifth of a second's worth, at least one; None: no such rate."""
+    if rate is None:
+        return Allowance(LARGEST_CLAIM)
+    begins = _begins(next_at, now, 1 / rate)
+    if begins > now:
+        return Allowance(0, (begins - now).total_seconds())
+    return Allowance(min(LARGEST_CLAIM, max(1, int(rate * AHEAD.total_seconds()))))
+
+
+def _following(rate: float, next_at: datetime | None, recipients: int, now: datetime) -> datetime:
+    """When the next call may begin; a claim that comes a little late loses nothing."""
+    since = max(next_at, now - AHEAD) if next_at is not None and next_at < now else now
+    return since + timedelta(seconds=recipients / rate)
 
 
 def _slowest_call(speed: Speed) -> float:

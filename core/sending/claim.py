@@ -156,7 +156,9 @@ class _Claim:
         turns.used(self.lane, candidate, recipients, self.speed.call_size)
         if candidate.campaign is not None:
             self._note_campaign(candidate, candidate.campaign, recipients)
-        tenant_limits.count(self.session, self._tenant(candidate), recipients, self.now)
+        tenant = self._tenant(candidate)
+        limits.pace_tenant(self.session, tenant, recipients, self.speed, self.now)
+        tenant_limits.count(self.session, tenant, recipients, self.now)
         moments = limits.begin(self.lane, [len(part.message_ids) for part in armed], self.speed, self.now)
         return [
             Call(
@@ -203,9 +205,10 @@ class _Claim:
         return armed
 
     def _allowed(self, candidate: Candidate) -> int:
-        """By the quota of 24 hours, the tenant's own limits and its campaign's rate."""
-        allowed = [self._quota(candidate)]
-        if left := self._left(self._tenant(candidate)):
+        """By the quota of 24 hours, the tenant's own limits, its probation and its campaign's rate."""
+        tenant = self._tenant(candidate)
+        allowed = [self._quota(candidate), limits.of_tenant(tenant, self.speed, self.now)]
+        if left := self._left(tenant):
             allowed.append(Allowance(*left))
         if candidate.campaign is not None:
             allowed.append(limits.of_campaign(candidate.campaign, self.now))

@@ -16,7 +16,16 @@ from core.tenants.limits import (
     slot_of,
     usage,
 )
-from core.tenants.pausing import disable, pause, resume, sync_due
+from core.tenants.pausing import (
+    PAUSED_BY_REPUTATION,
+    PROBATION_OUTCOMES,
+    Probation,
+    disable,
+    pause,
+    probation,
+    resume,
+    sync_due,
+)
 from core.tenants.plan import (
     DONE,
     PLAN,
@@ -46,9 +55,12 @@ __all__ = [
     "AMAZON",
     "DONE",
     "PAUSED_BY_AWS",
+    "PAUSED_BY_REPUTATION",
     "PLAN",
+    "PROBATION_OUTCOMES",
     "Found",
     "Place",
+    "Probation",
     "Seen",
     "Thing",
     "Usage",
@@ -75,6 +87,7 @@ __all__ = [
     "missing_for_fallback",
     "pause",
     "place_of",
+    "probation",
     "read_reputation",
     "repair",
     "reputation_due",

@@ -1,22 +1,46 @@
-"""Pausing: whether a tenant may send, decided here first; SES is told after."""
+"""Pausing: whether a tenant may send, decided here first; SES is told after.
+
+Who is resumed is on probation: a tenth of the account's rate and less evidence that pauses it again, until
+enough of its new mail has had an outcome.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.orm import Session
 
-from core import accounts, audit
+from core import accounts, alerts, audit, limits
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Tenant
+from core.db.models import CampaignReputation, DeliveredHour, OutcomeBucket, Tenant, TenantReputation
 from core.db.states import SendingStatus
 from core.errors import Conflict, InputError, ProviderError
 from core.tenants.directory import get_tenant
 
+PROBATION_OUTCOMES = 1_000
+PAUSED_BY_REPUTATION = "paused by reputation"  # the kind of alert
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Probation:
+    """`left`: outcomes of mail armed since the resume until full speed, of `outcomes`."""
+
+    left: int
+    outcomes: int
+    recipients_per_second: float
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"On probation: {self.left:,} of {self.outcomes:,} outcomes to go, "
+            f"at {self.recipients_per_second:.3g}/s."
+        )
 
 
 def pause(app: App, actor: Actor, tenant_id: int, reason: str) -> Tenant:
@@ -35,18 +59,31 @@ def pause(app: App, actor: Actor, tenant_id: int, reason: str) -> Tenant:
 
 
 def resume(app: App, actor: Actor, tenant_id: int, reason: str) -> Tenant:
-    """The tenant sends again, and its reputation is judged anew from now. While AWS itself holds it SES is
-    asked to reinstate it, and what SES makes of that is read within a minute."""
+    """The tenant sends again, on probation, and its reputation is judged anew from now. While AWS itself
+    holds it SES is asked to reinstate it, and what SES makes of that is read within a minute."""
     actor.must(Action.RESUME_TENANT, tenant_id)
     reason = _checked_reason(reason)
     with app.db.begin() as session:
         tenant = get_tenant(session, tenant_id)
         if not _enable(session, tenant_id, app.now()):
             raise Conflict(f"{tenant.name} is not paused.")
+        _judge_anew(session, tenant_id, app.now())
         audit.record(
             session, actor, "resume tenant", tenant.slug, at=app.now(), tenant_id=tenant_id, reason=reason
         )
     return _tell_ses(app, tenant_id)
+
+
+def probation(app: App, actor: Actor, tenant_id: int) -> Probation | None:
+    """None: it sends at full speed."""
+    actor.must(Action.SEE_TENANT, tenant_id)
+    with app.db.read() as session:
+        tenant = get_tenant(session, tenant_id)
+        if not tenant.probation_left:
+            return None
+        rate = accounts.get_account(session, tenant.account_id).max_send_rate
+    full = rate if rate > 0 else 1.0
+    return Probation(tenant.probation_left, PROBATION_OUTCOMES, full * limits.PROBATION_SHARE)
 
 
 def disable(session: Session, tenant_id: int, *, reason: str, by: str, at: datetime) -> bool:
@@ -90,6 +127,8 @@ def _enable(session: Session, tenant_id: int, at: datetime) -> bool:
             paused_by=None,
             paused_at=None,
             resumed_at=at,
+            probation_left=PROBATION_OUTCOMES,
+            next_at=None,
             ses_status_synced=False,
             reputation_due=True,
             version=Tenant.version + 1,
@@ -97,6 +136,13 @@ def _enable(session: Session, tenant_id: int, at: datetime) -> bool:
         .returning(Tenant.id)
     )
     return resumed.first() is not None
+
+
+def _judge_anew(session: Session, tenant_id: int, at: datetime) -> None:
+    """What was judged until now counts no more. The tenant's row is held: whoever judges it waits."""
+    for table in (TenantReputation, OutcomeBucket, CampaignReputation, DeliveredHour):
+        session.execute(delete(table).where(table.tenant_id == tenant_id))
+    alerts.clear(session, kind=PAUSED_BY_REPUTATION, cause=f"tenant {tenant_id}", at=at)
 
 
 def _tell_ses(app: App, tenant_id: int) -> Tenant:

@@ -193,6 +193,7 @@ OF_TENANT: dict[str, tuple[Action, Call]] = {
     "warm_ups.walking.stop": (Action.WARM_UP, lambda a, p, t, i: warm_ups.stop(a, p, t)),
     "warm_ups.walking.view": (Action.SEE_TENANT, lambda a, p, t, i: warm_ups.view(a, p, t)),
     "tenants.pausing.pause": (Action.PAUSE_TENANT, lambda a, p, t, i: tenants.pause(a, p, t, " ")),
+    "tenants.pausing.probation": (Action.SEE_TENANT, lambda a, p, t, i: tenants.probation(a, p, t)),
     "tenants.pausing.resume": (Action.RESUME_TENANT, lambda a, p, t, i: tenants.resume(a, p, t, " ")),
 }  # fmt: skip
 # These would reach SES or change the row for somebody who may: called only where they must be refused.
