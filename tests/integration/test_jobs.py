@@ -20,6 +20,7 @@ from core import (
     identities,
     jobs,
     pacing,
+    reputation,
     senders,
     sending,
     tenants,
@@ -49,6 +50,8 @@ ALL = {
     "finish cancelling campaigns": (30, campaigns.finish_cancelled_due),
     "tell of unknown messages": (300, unknown.alert_due),
     "judge warm-ups": (300, warm_ups.judge_due),
+    "look again at reputation warnings": (600, reputation.look_again_due),
+    "learn how late complaints come": (21600, reputation.learn_due),
     "forget what tenants sent long ago": (3600, limits.forget_old),
     "drop ended sessions": (21600, users.forget_ended),
 }
