@@ -6,14 +6,14 @@ importing.py, exporting.py and unsubscribing.py are what people do. comparing.py
 differences.py keeps what differs, ledger.py shows and repairs it.
 """
 
-from core.suppressions.adding import Added, add, add_several
+from core.suppressions.adding import Added, add, add_several, whole_providers_in
 from core.suppressions.comparing import compare_due
 from core.suppressions.differences import ALERT, Kind
 from core.suppressions.directory import Story, count, list_suppressions, story
 from core.suppressions.domains import entry_of, is_domain, is_whole_provider
 from core.suppressions.entries import Provenance, suppress, suppressed_among, told
 from core.suppressions.exporting import EXPORTED, export_csv
-from core.suppressions.importing import Imported, Preflight, check_import, import_csv
+from core.suppressions.importing import Imported, Preflight, check_import, import_csv, inspect_import
 from core.suppressions.ledger import (
     AccountDifference,
     Repaired,
@@ -54,6 +54,7 @@ __all__ = [
     "entry_of",
     "export_csv",
     "import_csv",
+    "inspect_import",
     "is_domain",
     "is_whole_provider",
     "list_account_differences",
@@ -71,4 +72,5 @@ __all__ = [
     "told",
     "unsubscribe",
     "unsubscribe_token",
+    "whole_providers_in",
 ]

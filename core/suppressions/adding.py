@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from core.db.models import Suppression
 from core.db.states import SuppressionReason
 from core.errors import InputError
 from core.recipients import Rejection
-from core.suppressions.domains import entry_of, refuse_whole_provider
+from core.suppressions.domains import entry_of, is_whole_provider, refuse_whole_provider
 from core.suppressions.entries import Provenance, active, suppress
 from core.tenants import get_tenant
 
@@ -76,10 +77,24 @@ def add_several(
     return Added(sorted(added), sorted(set(entries) - set(added)), rejected)
 
 
+def whole_providers_in(text: str) -> list[str]:
+    """The entries of the text for a whole mailbox provider: what to ask about before `add_several`."""
+    found: list[str] = []
+    for _, value in _values(text)[:MOST_AT_ONCE]:
+        with contextlib.suppress(InputError):
+            found.append(entry_of(value))
+    return sorted({entry for entry in found if is_whole_provider(entry)})
+
+
 def _read(text: str, *, whole_provider: bool) -> tuple[list[str], list[Rejection]]:
+    values = _values(text)
+    if len(values) > MOST_AT_ONCE:
+        raise InputError(
+            f"These are more than {MOST_AT_ONCE:,} addresses: import them as a CSV file.", "address"
+        )
     entries: list[str] = []
     rejected: list[Rejection] = []
-    for line, value in _values(text):
+    for line, value in values:
         try:
             entry = entry_of(value)
             if not whole_provider:
@@ -92,17 +107,12 @@ def _read(text: str, *, whole_provider: bool) -> tuple[list[str], list[Rejection
 
 
 def _values(text: str) -> list[tuple[int, str]]:
-    values = [
+    return [
         (number, value)
         for number, line in enumerate(text.splitlines(), 1)
         for value in _BETWEEN.split(line)
         if value
     ]
-    if len(values) > MOST_AT_ONCE:
-        raise InputError(
-            f"These are more than {MOST_AT_ONCE:,} addresses: import them as a CSV file.", "address"
-        )
-    return values
 
 
 def _first_fault(rejected: list[Rejection]) -> str:

@@ -51,7 +51,7 @@ class Preflight:
     rejected: list[Rejection] = field(default_factory=list)
 
 
-def inspect(content: bytes, filename: str) -> Layout:
+def inspect_import(content: bytes, filename: str) -> Layout:
     """How the file is read and what its columns are taken for. Raises InputError."""
     layout = recipients.inspect(content, filename)
     known = {name: header for name in FIELDS for header in layout.headers if _plain(header) == name}
@@ -78,7 +78,7 @@ def check_import(
     actor.must(Action.ADD_SUPPRESSION, tenant_id)
     with app.db.read() as session:
         get_tenant(session, tenant_id)
-    layout = inspect(content, filename)
+    layout = inspect_import(content, filename)
     found, seen = Preflight(layout), set[int]()
     for block in _blocks(_rows(content, layout, mapping, found.rejected, found.providers, whole_providers)):
         fresh = [row for row in block if hash(row.address_key) not in seen]
@@ -107,7 +107,7 @@ def import_csv(
     """Suppress every address and @domain of a CSV, with optional columns reason, note and created_at. Raises
     InputError when the file cannot be read; then nothing is stored."""
     actor.must(Action.ADD_SUPPRESSION, tenant_id)
-    layout = inspect(content, filename)
+    layout = inspect_import(content, filename)
     rejected: list[Rejection] = []
     accepted = added = 0
     for block in _blocks(_rows(content, layout, mapping, rejected, set(), whole_providers)):

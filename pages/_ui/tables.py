@@ -99,6 +99,23 @@ def pick(
     return _first_row(state, len(rows))
 
 
+def pick_several(
+    rows: Sequence[Mapping[str, Any]], *, key: str, columns: Mapping[str, Any] | None = None
+) -> list[int]:
+    """Rows of which any number can be chosen: their indexes."""
+    state: Any = st.dataframe(
+        _frame(rows),
+        key=key,
+        hide_index=True,
+        width="stretch",
+        column_config=dict(columns or {}),
+        on_select="rerun",
+        selection_mode="multi-row",
+        placeholder="",
+    )
+    return [index for index in state["selection"]["rows"] if index < len(rows)]
+
+
 def _first_row(state: Any, rows: int) -> int | None:
     return next((index for index in state["selection"]["rows"] if index < rows), None)
 

@@ -90,11 +90,11 @@ def draw_result(check: Check) -> None:
     if not accepted:
         told = "See below why no row can be used." if rejected else "The file has no rows below its first."
         st.error(f"Nobody would get this campaign. {told}", icon=":material/error:")
-    _draw_rejections("Rejected rows", "rejected", rejected, expanded=True)
-    _draw_rejections("Duplicates", "duplicates", twice, expanded=False)
+    draw_rejections("Rejected rows", "rejected", rejected, expanded=True)
+    draw_rejections("Duplicates", "duplicates", twice, expanded=False)
 
 
-def _draw_rejections(title: str, key: str, rows: Sequence[Rejection], *, expanded: bool) -> None:
+def draw_rejections(title: str, key: str, rows: Sequence[Rejection], *, expanded: bool) -> None:
     if not rows:
         return
     with st.expander(f"{title} ({count(len(rows))})", expanded=expanded, icon=":material/rule:"):
