@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from core.events.heartbeat import beat_due
 from core.events.ingest import Ingested, ingest, retry_parked_due
-from core.events.lag import AccountLag, Lag, lag_seconds, measured, seconds_behind, watch_due
+from core.events.lag import LATE_SECONDS, AccountLag, Lag, lag_seconds, measured, seconds_behind, watch_due
 from core.events.polling import poll
 from core.events.recounting import recount_due
 
 __all__ = [
+    "LATE_SECONDS",
     "AccountLag",
     "Ingested",
     "Lag",

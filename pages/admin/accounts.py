@@ -15,6 +15,7 @@ from pages._ui.numbers import numbers
 from pages._ui.runtime import begin
 from pages._ui.tables import badge, empty
 from pages.admin._access_request import access_request
+from pages.admin._heartbeat import draw_heartbeat
 
 app, actor = begin("AWS accounts", Action.SEE_HEALTH)
 
@@ -39,6 +40,7 @@ def main(app: App, actor: Actor) -> None:
         with st.container(border=True, key=f"accounts.{account.id}"):
             live(_account, WHILE_REVIEWED_SECONDS if reviewed else None)(app, actor, account.id, reviewed)
             access_request(app, actor, account)
+            draw_heartbeat(app, actor, account)
 
 
 def _account(app: App, actor: Actor, account_id: int, reviewed: bool) -> None:
