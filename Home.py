@@ -51,7 +51,7 @@ def main() -> None:
     signed_in = session.current(app)
     # Called for strangers too, hidden: their deep link stays in the address bar, and the page itself asks
     # them in.
-    page = st.navigation(_menu(signed_in), position="sidebar" if signed_in else "hidden")
+    page = st.navigation(_menu(signed_in), position="sidebar" if signed_in else "hidden", expanded=True)
     if signed_in is not None:
         st.logo(str(STATIC / "logo.png"), size="large", icon_image=str(STATIC / "icon.png"))
         if not signed_in.must_change_password:

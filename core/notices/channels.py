@@ -118,10 +118,10 @@ def change(
         if is_active is not None and is_active != channel.is_active:
             channel.is_active = is_active
             changed.append("switched on" if is_active else "switched off")
-        if not channel.is_active:
-            _withdraw(session, channel.id, "The channel was switched off.")
         if changed:
             _record(session, actor, "change alert channel", channel, app.now(), changed=", ".join(changed))
+    if not channel.is_active:
+        _withdraw(app, channel.id, "The channel was switched off.")
     return channel
 
 
@@ -132,8 +132,8 @@ def remove(app: App, actor: Actor, tenant_id: int | None, channel_id: int) -> No
         channel = _channel(session, tenant_id, channel_id)
         channel.target, channel.digest = "", None
         channel.is_active, channel.removed_at = False, app.now()
-        _withdraw(session, channel.id, "The channel was removed.")
         _record(session, actor, "remove alert channel", channel, app.now())
+    _withdraw(app, channel.id, "The channel was removed.")
 
 
 def send_test(
@@ -209,12 +209,15 @@ def _usual_name(kind: ChannelKind, target: str) -> str:
     )
 
 
-def _withdraw(session: Session, channel_id: int, why: str) -> None:
-    session.execute(
-        update(AlertNotice)
-        .where(AlertNotice.channel_id == channel_id, AlertNotice.retry_at.is_not(None))
-        .values(retry_at=None, error=why)
-    )
+def _withdraw(app: App, channel_id: int, why: str) -> None:
+    """In a transaction of its own: whoever raises or clears an alert may hold notices and ask for a channel,
+    so nobody may hold a channel and ask for notices. What it misses, delivery leaves unsent."""
+    with app.db.begin() as session:
+        session.execute(
+            update(AlertNotice)
+            .where(AlertNotice.channel_id == channel_id, AlertNotice.retry_at.is_not(None))
+            .values(retry_at=None, error=why)
+        )
 
 
 def _record(

@@ -103,7 +103,7 @@ def _remove(app: App, actor: Actor, view: ChannelView) -> None:
 
 
 def _add(app: App, actor: Actor, seen: Mapping[int, Tenant]) -> None:
-    scopes = [*([None] if actor.may(Action.MANAGE_ALL_ALERTS) else []), *seen]
+    scopes = [*([0] if actor.may(Action.MANAGE_ALL_ALERTS) else []), *seen]
 
     @st.dialog("Add a channel", icon=":material/notifications:", on_dismiss=stop_asking)
     def _dialog() -> None:
@@ -119,7 +119,7 @@ def _add(app: App, actor: Actor, seen: Mapping[int, Tenant]) -> None:
             agreed = st.form_submit_button("Add", type="primary", key="alerts.add.yes")
         if agreed:
             with report("The channel is added. Try it: Test now."):
-                notices.add(app, actor, scope, kind=kind, target=target, name=name)
+                notices.add(app, actor, scope or None, kind=kind, target=target, name=name)
 
     _dialog()
 

@@ -212,3 +212,26 @@ def test_a_sealed_address_is_worth_nothing_in_another_row_or_with_another_key(
     notices.change(renewed, alice, cast.acme.id, first.id, target=hook.url)
     assert notices.send_test(renewed, alice, cast.acme.id, first.id, hook.dialler()).ok
     assert hook.texts == ["This is a test: alerts of Postyard arrive here."]
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_removing_a_channel_and_clearing_alerts_do_not_wait_for_each_other_in_a_circle(
+    app: App, cast: Cast, alice: Actor
+) -> None:
+    """Whoever clears holds a notice of the channel, and asks for the channel while it is being removed."""
+    made = notices.add(app, alice, cast.acme.id, kind=EMAIL, target="ann@example.com")
+    raised(app, cast.acme.id)
+    removing = threading.Thread(target=notices.remove, args=(app, alice, cast.acme.id, made.id))
+    with app.db.begin() as session:
+        alerts.clear(session, kind="drift", cause=f"tenant {cast.acme.id}", at=START)
+        removing.start()
+        removing.join(0.3)
+        alerts.raise_once(
+            session, kind="quota", cause="x", sentence="Used up.", tenant_id=cast.acme.id, at=START
+        )
+    removing.join(10)
+    assert not removing.is_alive()
+    assert owed(app) == []
+    assert notices.list_channels(app, alice) == []

@@ -19,6 +19,7 @@ from core import (
     events,
     identities,
     jobs,
+    notices,
     pacing,
     reputation,
     senders,
@@ -53,6 +54,8 @@ ALL = {
     "look again at reputation warnings": (600, reputation.look_again_due),
     "learn how late complaints come": (21600, reputation.learn_due),
     "forget what tenants sent long ago": (3600, limits.forget_old),
+    "look at quotas and schedulers": (60, notices.look_due),
+    "tell people of alerts": (10, notices.send_due),
     "drop ended sessions": (21600, users.forget_ended),
 }
 
