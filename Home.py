@@ -40,6 +40,7 @@ PAGES = (
     Listed("Deliverability", "deliverability/messages", "Messages", "mail", Action.SEE_ADDRESSES),
     Listed("Administration", "admin/users", "Users", "group", Action.MANAGE_USERS),
     Listed("Administration", "admin/accounts", "AWS accounts", "cloud", Action.SEE_HEALTH),
+    Listed("Administration", "admin/events", "Events", "move_to_inbox", Action.SEE_HEALTH),
     Listed("Administration", "admin/audit", "Audit log", "history", Action.SEE_AUDIT),
     Listed("Administration", "admin/health", "Health", "ecg_heart", Action.SEE_HEALTH),
 )
