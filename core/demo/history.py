@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from core.access import SYSTEM, Actor, Role
 from core.db.models import Campaign, Event, Message, Suppression, Tenant
 from core.db.states import BounceType, CampaignStatus, EventType, SuppressionReason
 from core.demo.plans import Plan
+from core.demo.stories import Happening, Mailing, Reader, story_of
 from core.events import counting
 from core.events.fold import fold
 
@@ -23,7 +24,6 @@ DAYS = 90
 RATE_PER_SECOND = 14  # SES's first rate outside the sandbox
 CAMPAIGN_HOUR = 9
 UNSUBSCRIBE_RATE = 0.002
-CLICKS_PER_OPEN = 0.18
 OPERATOR = Actor(username="maria", role=Role.OPERATOR)
 FIRST_NAMES = (
     "Ada",
@@ -53,37 +53,6 @@ LAST_NAMES = (
     "Novák",
 )
 DOMAINS = (("example.com", 50), ("example.net", 22), ("example.org", 15), ("mail.example.com", 13))
-
-
-class Reader(NamedTuple):
-    address: str
-    fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Mailing:
-    """A campaign, or with no name a day's transactional mail. Rates are 0-1."""
-
-    name: str | None
-    at: datetime
-    readers: list[Reader]
-    bounce_rate: float
-    complaint_rate: float
-    open_rate: float
-    per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """One event about one message, as far as it is stored and folded."""
-
-    type: EventType
-    occurred_at: datetime
-    bounce_type: BounceType | None = None
-    bounce_subtype: str | None = None
-    feedback_type: str | None = None
-    diagnostic: str | None = None
-    counts_in_rates: bool = True
 
 
 def write(session: Session, plan: Plan, tenant_id: int, sender_id: int, now: datetime) -> None:
@@ -198,7 +167,7 @@ class _Writer:
             return  # its hour has not come today
         content_id = self._content(mailing)
         campaign_id = self._campaign(mailing, content_id, armed[-1][1]) if mailing.name else None
-        stories = [self._story(mailing, at) for _, at in armed]
+        stories = [story_of(self._rng, mailing, at, self._now) for _, at in armed]
         rows = [
             self._message(reader, at, content_id, campaign_id, story)
             for (reader, at), story in zip(armed, stories, strict=True)
@@ -236,43 +205,6 @@ class _Writer:
         self._session.add(campaign)
         self._session.flush()
         return campaign.id
-
-    def _story(self, mailing: Mailing, armed_at: datetime) -> list[Happening]:
-        """What came back about one message until now; at least that SES took it."""
-        sent_at = armed_at + timedelta(seconds=self._rng.uniform(0.1, 0.9))
-        found = [Happening(EventType.SEND, sent_at), *self._outcome(mailing, sent_at)]
-        return [happening for happening in found if happening.occurred_at <= self._now]
-
-    def _outcome(self, mailing: Mailing, sent_at: datetime) -> Iterator[Happening]:
-        chance = self._rng.random()
-        arrives_at = sent_at + timedelta(seconds=self._rng.uniform(0.8, 25))
-        if chance < mailing.bounce_rate:
-            yield Happening(
-                EventType.BOUNCE,
-                arrives_at,
-                BounceType.PERMANENT,
-                "General",
-                diagnostic="smtp; 550 5.1.1 no such user",
-            )
-            return
-        if chance < mailing.bounce_rate * 1.3:
-            yield Happening(
-                EventType.BOUNCE,
-                arrives_at,
-                BounceType.TRANSIENT,
-                "MailboxFull",
-                diagnostic="smtp; 452 4.2.2 mailbox full",
-            )
-            return
-        yield Happening(EventType.DELIVERY, arrives_at)
-        if self._rng.random() < mailing.open_rate:
-            opened_at = arrives_at + timedelta(minutes=self._rng.expovariate(1 / 240))
-            yield Happening(EventType.OPEN, opened_at)
-            if self._rng.random() < CLICKS_PER_OPEN:
-                yield Happening(EventType.CLICK, opened_at + timedelta(seconds=self._rng.uniform(4, 90)))
-        if self._rng.random() < mailing.complaint_rate:
-            complained_at = arrives_at + timedelta(hours=self._rng.uniform(0.2, 30))
-            yield Happening(EventType.COMPLAINT, complained_at, feedback_type="abuse")
 
     def _message(
         self,
@@ -372,6 +304,9 @@ def _write_pause(session: Session, plan: Plan, tenant_id: int, now: datetime) ->
         tenant_id=tenant_id,
         reason=f"Bounce rate over 10 % in campaign '{bad.campaign}'; the limit is 10 %.",
         signal="bounce",
+        bad=round(bad.bounce_rate * bad.recipients),
+        outcomes=bad.recipients,
+        scope=f"campaign '{bad.campaign}'",
     )
     audit.record(
         session,

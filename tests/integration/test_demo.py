@@ -43,6 +43,7 @@ def test_three_tenants_with_a_past_and_nothing_twice(app: App, simulator: Simula
         assert tenant.name.endswith("(demo)")
         assert senders.list_senders(app, SYSTEM, tenant.id)[0].identity.verified_for_sending
         check_numbers(app, tenant.id)
+        check_machines(app, tenant.id)
         worst = max(bounce_rates(app, tenant.id))
         assert (worst > 0.1) == (tenant.resumed_at is not None) == (tenant.slug == "globex-demo")
 
@@ -54,6 +55,16 @@ def test_the_draft_stands_first_and_the_bad_week_is_in_the_last_month(app: App, 
     month_ago = app.now().date() - timedelta(days=29)  # as the Reputation page opens
     [pause] = reports.pauses(app, SYSTEM, globex.id, since=month_ago)
     assert pause.resumed_at is not None
+
+
+def check_machines(app: App, tenant_id: int) -> None:
+    """Both columns have something to show."""
+    today = app.now().date()
+    days = reports.rates(app, SYSTEM, tenant_id, since=today - timedelta(days=90), until=today)
+    counts = sum((day.counts for day in days), reports.Counts())
+    assert 0 < counts.opened_by_machine < counts.opened < counts.delivered
+    assert 0 < counts.clicked_by_machine < counts.opened_by_machine
+    assert 0 < counts.clicked < counts.opened
 
 
 def bounce_rates(app: App, tenant_id: int) -> list[float]:
