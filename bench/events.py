@@ -20,6 +20,10 @@ def message_id(number: int) -> str:
     return f"010e0199f1c2d3e4-5b6a7c8d-9e0f-4a1b-8c2d-{number:012x}-000000"
 
 
+def count(messages: int) -> int:
+    return 2 * messages + int(2 * messages * REPEATED)
+
+
 def bodies(messages: int, seed: int = 1) -> list[str]:
     """Two events of each message, SEND and its outcome, and a fifth of them again."""
     chance = random.Random(seed)

@@ -29,15 +29,10 @@ _MOVES = {
 
 
 def poll(app: App, options: dict[str, Any]) -> Work:
-    """The product's own loop, until the queue is empty."""
+    """The product's own loop, until it is told that the queue is empty."""
     from core import events
 
-    app.providers.queue(fill.REGION)
-
-    def work(stop: threading.Event) -> int:
-        return int(events.poll(app, stop, until_idle=True).split()[1])
-
-    return work
+    return lambda stop: int(events.poll_apart(app, stop).split()[1])
 
 
 def receive(app: App, options: dict[str, Any]) -> Work:

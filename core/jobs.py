@@ -96,6 +96,7 @@ JOBS = (
     Job("finish cancelling campaigns", 30, campaigns.finish_cancelled_due),
     Job("tell of unknown messages", 300, unknown.alert_due),
     Job("judge warm-ups", 300, warm_ups.judge_due),
+    Job("brake AWS accounts", 300, reputation.brake.apply_due),
     Job("look again at reputation warnings", 600, reputation.look_again_due),
     Job("learn how late complaints come", 6 * 3600, reputation.learn_due),
     Job("forget what tenants sent long ago", 3600, tenant_limits.forget_old),
@@ -105,7 +106,7 @@ JOBS = (
 )
 LOOPS = (
     Loop("send", sending.work),
-    Loop("ingest", events.poll),
+    Loop("ingest", events.poll_apart),
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from core.events.heartbeat import beat_due
 from core.events.ingest import Ingested, ingest, retry_parked_due
 from core.events.lag import LATE_SECONDS, AccountLag, Lag, lag_seconds, measured, seconds_behind, watch_due
-from core.events.polling import poll
+from core.events.polling import poll, poll_apart
 from core.events.recounting import recount_due
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "lag_seconds",
     "measured",
     "poll",
+    "poll_apart",
     "recount_due",
     "retry_parked_due",
     "seconds_behind",

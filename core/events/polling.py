@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,7 +24,8 @@ from core.errors import ProviderError
 from core.events import lag
 from core.events.ingest import BLOCK, Ingested
 from core.events.storing import Received, read, store
-from core.providers.base import QueueMessage
+from core.providers.base import EventQueue, QueueMessage
+from core.providers.queue_process import QueueProcess
 
 BLOCK_SECONDS = 0.2
 LONG_POLL_SECONDS = 2  # so that a stop is quick
@@ -60,7 +62,16 @@ def poll(app: App, stop: threading.Event, until_idle: bool = False) -> str:
     total = poller.run()
     if poller.problems:
         raise poller.problems[0]
-    return f"stored {total.stored} events, {total.known} came again, {total.unmatched} unmatched"
+    return _told(total)
+
+
+def poll_apart(app: App, stop: threading.Event, until_idle: bool = False) -> str:
+    """As `poll`, with SQS's client in a process of its own: for those who receive without end. Who waits for
+    the end of a few has it sooner without."""
+    if until_idle:
+        return poll(app, stop, until_idle)
+    with ExitStack() as stack:
+        return _told(_Poller(app, stop, until_idle, apart=stack).run())
 
 
 @dataclass
@@ -68,6 +79,8 @@ class _Poller:
     app: App
     stop: threading.Event
     until_idle: bool
+    apart: ExitStack | None = None  # keeps the processes that ask SQS; None: this one does
+    queues: dict[str, QueueProcess] = field(default_factory=dict)  # by region
     inbox: queue.Queue[list[Received]] = field(default_factory=lambda: queue.Queue(INBOX))
     closed: threading.Event = field(default_factory=threading.Event)
     away: threading.Event = field(default_factory=threading.Event)  # the database: nobody receives meanwhile
@@ -108,6 +121,7 @@ class _Poller:
         for account in accounts:
             if account.queue_url and account.queue_url not in self.receivers:
                 self.meters[account.id] = lag.Meter()
+                self._start_process(account.region)
                 self.receivers[account.queue_url] = [
                     threading.Thread(
                         target=self._receive, args=(account,), name=f"receive-events-{n}", daemon=True
@@ -117,6 +131,18 @@ class _Poller:
                 for thread in self.receivers[account.queue_url]:
                     thread.start()
         self.reread_at = now + ACCOUNTS_REREAD_SECONDS
+
+    def _start_process(self, region: str) -> None:
+        if self.apart is None or region in self.queues:
+            return
+        settings = self.app.settings
+        self.queues[region] = QueueProcess(region, settings.ingest_threads + DELETERS, settings.log_level)
+        self.apart.callback(self.queues[region].close)
+
+    def _sqs(self, account: Account) -> EventQueue | QueueProcess:
+        if self.apart is None:
+            return self.app.providers.queue(account.region)
+        return self.queues[account.region]
 
     def _receive(self, account: Account) -> None:
         back = _Back()
@@ -135,11 +161,14 @@ class _Poller:
 
     def _receive_once(self, account: Account) -> bool:
         """True when there is nothing more to wait for."""
-        sqs, url = self.app.providers.queue(account.region), str(account.queue_url)
-        messages = sqs.receive(url, wait_seconds=SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS)
+        url, wait_seconds = (
+            str(account.queue_url),
+            SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS,
+        )
+        messages = self._sqs(account).receive(url, wait_seconds=wait_seconds)
         self.meters[account.id].received(messages, self.app.now())
         if not messages:
-            return self.until_idle and sqs.depth(url) == 0
+            return self.until_idle and self.app.providers.queue(account.region).depth(url) == 0
         received = [read(account, message) for message in messages]
         while not self.closed.is_set():
             try:
@@ -215,7 +244,7 @@ class _Poller:
 
     def _delete_now(self, account: Account, receipts: list[str]) -> None:
         try:
-            self.app.providers.queue(account.region).delete(str(account.queue_url), receipts)
+            self._sqs(account).delete(str(account.queue_url), receipts)
         except ProviderError as e:
             logger.warning("events were stored but not deleted, SQS will bring them again: %s", e)
 
@@ -228,6 +257,10 @@ class _Poller:
             sqs.delete(str(account.queue_url), [message.receipt])
         except ProviderError as e:
             logger.warning("an unreadable message stays in the queue: %s", e)
+
+
+def _told(total: Ingested) -> str:
+    return f"stored {total.stored} events, {total.known} came again, {total.unmatched} unmatched"
 
 
 def _writes(app: App) -> bool:
