@@ -62,7 +62,7 @@ def _draw_head(actor: Actor, tenant: Tenant, entry: Suppression) -> None:
     dialogs.say_who_may(actor, tenant, entry)
     if suppressions.is_domain(entry.address):
         st.caption(
-            f"Everybody at {escape(entry.address[1:])}, but for its subdomains. Only people make such entries."
+            f"Everybody at {escape(entry.address[1:])}, but for its subdomains. Only people add such entries."
         )
 
 
