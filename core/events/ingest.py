@@ -21,6 +21,7 @@ from core.events import counting, parking, writing
 from core.events.fold import Kind, Standing, fold, kind_of
 from core.events.matching import Doubt, Matched, Parked, match
 from core.providers.base import ProviderEvent
+from core.reputation import brake
 from core.suppressions import Provenance
 
 BLOCK = 500
@@ -115,6 +116,8 @@ def apply(
     held = reputation.lock(session, {outcome.tenant_id for outcome in changes.outcomes})
     counting.write(session, changes)
     paused = tuple(verdict.tenant_id for verdict in reputation.judge(session, held, changes.outcomes, at))
+    if account is not None and changes.judged:
+        paused += brake.apply(session, account.id, at)
     return _summary(matched, sum(map(len, new.values())), suppressed, paused), matched.parked
 
 

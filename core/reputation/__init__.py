@@ -7,6 +7,7 @@ transaction that stores the evidence.
 
 from __future__ import annotations
 
+from core.reputation import brake
 from core.reputation.evidence import Evidence
 from core.reputation.judging import PAUSED, WARNING, Verdict, judge, lock, look_again_due
 from core.reputation.levels import Levels, levels_of, own_levels, set_levels
@@ -26,6 +27,7 @@ __all__ = [
     "Signal",
     "Stream",
     "Verdict",
+    "brake",
     "judge",
     "learn_due",
     "levels_of",
