@@ -30,8 +30,17 @@ async def health(world: World, body: Body) -> Any:
     return {"ok": True}
 
 
+async def keep(world: World, body: Body) -> Any:
+    await world.keep(_name(body, "name"))
+    return {"ok": True}
+
+
 async def reset(world: World, body: Body) -> Any:
-    world.reset()
+    """{}: empty; {"to": name}: what was kept under that name."""
+    if _object(body):
+        world.reset_to(_name(body, "to"))
+    else:
+        world.reset()
     await world.store.flushed()
     return {"ok": True}
 
@@ -289,6 +298,13 @@ async def outbox(world: World, body: Body) -> Any:
     return {"pending": world.outbox.pending(), "in_queues": len(world.outbox.fed())}
 
 
+def _name(body: Body, key: str) -> str:
+    name = _object(body).get(key)
+    if not isinstance(name, str) or not name:
+        raise ControlError(f'Send {{"{key}": "a name"}}.')
+    return name
+
+
 def _object(body: Body) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ControlError("Send a JSON object.")
@@ -297,6 +313,7 @@ def _object(body: Body) -> dict[str, Any]:
 
 ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "health"): health,
+    ("POST", "keep"): keep,
     ("POST", "reset"): reset,
     ("GET", "dns"): list_dns,
     ("PUT", "dns"): put_dns,

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
+Rows = dict[str, list[tuple[Any, ...]]]  # by table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -68,6 +69,10 @@ class MessageRow(NamedTuple):
     outcome: str
     provider: str = "ses"
     reply_to: str = ""
+
+
+def everything(db: sqlite3.Connection) -> Rows:
+    return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608 - ours
 
 
 class Store:

@@ -13,6 +13,7 @@ from simulator.bus import Bus
 from simulator.calls import Calls
 from simulator.clock import Clock
 from simulator.dns_faults import DnsFaults
+from simulator.errors import ControlError
 from simulator.faults import Faults
 from simulator.limits import RequestLimit, SendLimits
 from simulator.model import Model
@@ -31,7 +32,7 @@ from simulator.state import (
     Table,
     Tenant,
 )
-from simulator.store import Store
+from simulator.store import Rows, Store, everything
 from simulator.suppression import SuppressionLists
 from simulator.zone import Zone
 
@@ -76,6 +77,7 @@ class World:
         self.resend_under_way: set[str] = set()  # keys whose first request is not answered yet
         self.outbox = Outbox(store, self.bus, self.clock)
         self.last_message = 0
+        self._kept: dict[str, Rows] = {}
 
     def load(self) -> None:
         """Take up where the last process ended."""
@@ -119,8 +121,22 @@ class World:
         self.store.put("setting", "clock", orjson.dumps(self.clock.offset))
         self.outbox.wake()
 
+    async def keep(self, name: str) -> None:
+        """What there is now, for `reset_to`; as after a restart, faults and calls are not part of it."""
+        self.bus.save(self.outbox.fed(), whole=True)
+        self._kept[name] = await self.store.read(everything)
+
+    def reset_to(self, name: str) -> None:
+        kept = self._kept.get(name)
+        if kept is None:
+            raise ControlError(f"Nothing is kept as {name!r}; keep it first.")
+        self.reset()
+        for table, rows in kept.items():
+            self.store.insert(table, rows)
+        self.load()
+
     def reset(self) -> None:
-        """Empty, as if it had never run: account out of the sandbox, nothing kept, nothing under way."""
+        """Empty, as if it had never run: account out of the sandbox, nothing stored, nothing under way."""
         tables = (self.tenants, self.associations, self.findings, self.identities, self.configuration_sets)
         for table in tables:
             table.clear()

@@ -69,8 +69,12 @@ class Simulator:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
-    def reset(self) -> None:
-        self.call("POST", "/_sim/reset", {})
+    def reset(self, to: str | None = None) -> None:
+        """Empty, or as it was when `keep` named it so."""
+        self.call("POST", "/_sim/reset", {"to": to} if to else {})
+
+    def keep(self, name: str) -> None:
+        self.call("POST", "/_sim/keep", {"name": name})
 
     def put_dns(self, records: list[dict[str, Any]]) -> None:
         self.call("PUT", "/_sim/dns", records)

@@ -52,6 +52,29 @@ def test_a_web_page_cannot_steer_it(simulator: Simulator) -> None:
         assert answer.status == 403
 
 
+def test_a_reset_goes_back_to_what_was_kept(clients: Clients) -> None:
+    simulator = clients.simulator
+    clients.ready()
+    simulator.scenario(account={"max_send_rate": 7})
+    clients.send("first@example.com")
+    simulator.keep("one mail")
+    clients.send("second@example.com")
+    clients.ses.create_tenant(TenantName="globex")
+    simulator.scenario(account={"max_send_rate": 8})
+
+    for _ in range(2):
+        simulator.reset(to="one mail")
+        assert [each["to"] for each in simulator.messages()] == ["first@example.com"]
+        assert simulator.call("GET", "/_sim/scenario")["account"]["max_send_rate"] == 7
+        assert [each["TenantName"] for each in clients.ses.list_tenants()["Tenants"]] == ["acme"]
+        told = {(each["eventType"], each["mail"]["destination"][0]) for each in clients.records(2)}
+        assert told == {("Send", "first@example.com"), ("Delivery", "first@example.com")}
+        clients.send("third@example.com")
+
+    status, sentence = simulator.refusal("POST", "/_sim/reset", {"to": "nothing"})
+    assert (status, sentence) == (400, "Nothing is kept as 'nothing'; keep it first.")
+
+
 def test_a_reset_empties_everything(clients: Clients) -> None:
     clients.ready()
     clients.simulator.scenario(
