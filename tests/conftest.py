@@ -23,10 +23,12 @@ from core.db.engine import Database
 from core.db.models import Sender, Tenant
 from core.settings import Settings
 from core.users import passwords
-from tests.databases import PostgresServer, copy_sqlite
+from tests.databases import TEMPLATE, PostgresServer, copy_sqlite
+from tests.openings import Opening, Openings
 from tests.simulators import Simulator, start_simulator
 
 DATA = Path(__file__).parent / "data"
+ROOT = Actor(username="root", role=Role.ADMIN)
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
 
@@ -53,9 +55,11 @@ def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simu
 
 
 @pytest.fixture
-def simulator(simulator_process: Simulator) -> Simulator:
-    """The simulator, empty: no tenants, no mail, no faults, a fast account out of the sandbox."""
-    simulator_process.reset()
+def simulator(simulator_process: Simulator, request: pytest.FixtureRequest) -> Simulator:
+    """The simulator, empty: no tenants but the cast's, no mail, no faults, a fast account out of the
+    sandbox."""
+    opening = opening_of(request)
+    simulator_process.reset(to=opening.kept if opening else None)
     return simulator_process
 
 
@@ -74,14 +78,41 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
         yield server
 
 
+@pytest.fixture(scope="session")
+def openings(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Openings:
+    return Openings(simulator_process, tmp_path_factory.mktemp("opening"), make_cast)
+
+
+@pytest.fixture
+def opening(openings: Openings, request: pytest.FixtureRequest) -> Opening:
+    """What `cast` asks for, and so makes its test's database and simulator begin with."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("database_url") == "postgresql":
+        return openings.on_postgres(request.getfixturevalue("postgres"))
+    return openings.on_sqlite(request.getfixturevalue("migrated_sqlite"))
+
+
+def opening_of(request: pytest.FixtureRequest) -> Opening | None:
+    return request.getfixturevalue("opening") if "opening" in request.fixturenames else None
+
+
+@pytest.fixture
+def sqlite_template(migrated_sqlite: Path, request: pytest.FixtureRequest) -> Path:
+    """Migrated and empty but for the cast."""
+    opening = opening_of(request)
+    return Path(opening.template) if opening else migrated_sqlite
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty, migrated database; every test that asks for one runs on SQLite and on PostgreSQL."""
+    """A migrated database, empty but for the cast; every test that asks for one runs on SQLite and on
+    PostgreSQL."""
     if request.param == "sqlite":
-        yield copy_sqlite(request.getfixturevalue("migrated_sqlite"), tmp_path / "postyard.db")
+        yield copy_sqlite(request.getfixturevalue("sqlite_template"), tmp_path / "postyard.db")
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database() as url:
+    opening = opening_of(request)
+    with server.database(opening.template if opening else TEMPLATE) as url:
         yield url
 
 
@@ -112,7 +143,7 @@ def app(settings: Settings, simulator: Simulator, aws: AwsProviders) -> Iterator
 
 @pytest.fixture
 def root() -> Actor:
-    return Actor(username="root", role=Role.ADMIN)
+    return ROOT
 
 
 @pytest.fixture
@@ -132,13 +163,18 @@ class Cast:
 
 
 @pytest.fixture
-def cast(simulator: Simulator, app: App, root: Actor) -> Cast:
-    return make_cast(app, root)
+def cast(opening: Opening, simulator: Simulator, app: App) -> Cast:
+    return cast_of(tenants.get_by_slug(app, ROOT, "acme"), tenants.get_by_slug(app, ROOT, "globex"))
 
 
-def make_cast(app: App, root: Actor) -> Cast:
-    acme = tenants.create(app, root, slug="acme", name="Acme Retail")
-    globex = tenants.create(app, root, slug="globex", name="Globex")
+def make_cast(app: App) -> Cast:
+    return cast_of(
+        tenants.create(app, ROOT, slug="acme", name="Acme Retail"),
+        tenants.create(app, ROOT, slug="globex", name="Globex"),
+    )
+
+
+def cast_of(acme: Tenant, globex: Tenant) -> Cast:
     return Cast(
         acme=acme,
         globex=globex,

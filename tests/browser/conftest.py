@@ -89,19 +89,19 @@ def emptied(console: Console, migrated: Path) -> Console:
 
 
 @pytest.fixture
-def browser_console(shared_console: Console, migrated_sqlite: Path) -> Console:
-    return emptied(shared_console, migrated_sqlite)
+def browser_console(shared_console: Console, sqlite_template: Path) -> Console:
+    return emptied(shared_console, sqlite_template)
 
 
 @pytest.fixture
-def app(migrated_sqlite: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
+def app(sqlite_template: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
     """The console's when the test asks for `browser_console`, otherwise on a SQLite database of its own; with
     the simulator behind it when the test asks for `simulator` too."""
     if "browser_console" in request.fixturenames:
         console: Console = request.getfixturevalue("browser_console")
         yield console.app
         return
-    url = copy_sqlite(migrated_sqlite, tmp_path / "postyard.db")
+    url = copy_sqlite(sqlite_template, tmp_path / "postyard.db")
     dns = {}
     if "simulator" in request.fixturenames:
         dns = {"dns_servers": request.getfixturevalue("simulator").dns}

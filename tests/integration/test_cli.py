@@ -32,9 +32,9 @@ PEOPLE = "email,first_name\nann@example.com,Ann\nbert@example.org,Bert\n"
 
 
 @pytest.fixture
-def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
     """SQLite alone: the use cases behind the commands are tested on both."""
-    return copy_sqlite(migrated_sqlite, tmp_path / "postyard.db")
+    return copy_sqlite(sqlite_template, tmp_path / "postyard.db")
 
 
 @pytest.fixture

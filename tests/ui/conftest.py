@@ -29,9 +29,9 @@ Console = Callable[..., AppTest]
 
 
 @pytest.fixture
-def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
     """SQLite alone: what differs between databases is tested below the pages."""
-    return copy_sqlite(migrated_sqlite, tmp_path / "postyard.db")
+    return copy_sqlite(sqlite_template, tmp_path / "postyard.db")
 
 
 @pytest.fixture

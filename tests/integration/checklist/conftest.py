@@ -64,7 +64,7 @@ def completed(
     url = copy_sqlite(migrated_sqlite, directory / "postyard.db")
     settings = Settings.load(database_url=url, data_dir=directory, dns_servers=simulator_process.dns)
     app = dataclasses.replace(build_app(settings), providers=aws)
-    cast = make_cast(app, access.SYSTEM)
+    cast = make_cast(app)
     at = complete(app, simulator_process, cast).now()
     app.db.dispose()
     return Completed(directory / "postyard.db", at, cast)
