@@ -18,12 +18,12 @@ import pytest
 from core import access, senders, tenants
 from core.access import Actor, Role
 from core.app import App, AwsProviders, build_app
-from core.db import migrate
+from core.db import engine, migrate
 from core.db.engine import Database
 from core.db.models import Sender, Tenant
 from core.settings import Settings
 from core.users import passwords
-from tests.databases import TEMPLATE, PostgresServer, copy_sqlite
+from tests.databases import TEMPLATE, OneDialect, PostgresServer, copy_sqlite
 from tests.openings import Opening, Openings
 from tests.simulators import Simulator, start_simulator
 
@@ -44,6 +44,13 @@ def quick_passwords() -> Iterator[None]:
     back where the cost itself is tested."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "COST", 4)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "create_engine", OneDialect().create_engine)
         yield
 
 
