@@ -6,11 +6,13 @@ at = open_page(at, "pages/sending/senders.py")
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -40,6 +42,15 @@ def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) 
     if "simulator" in request.fixturenames:
         dns = {"dns_servers": request.getfixturevalue("simulator").dns}
     return Settings.load(database_url=database_url, data_dir=tmp_path, **dns)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_looked_for_once() -> Iterator[None]:
+    """Every AppTest reads what every installed package says of itself; that is most of a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

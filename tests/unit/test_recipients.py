@@ -284,13 +284,13 @@ def test_rejected_rows_are_exported_so_that_no_cell_is_a_formula() -> None:
 
 @pytest.mark.slow
 def test_a_long_list_is_read_in_flat_memory() -> None:
-    content = b"email,name\n" + b"".join(b"p%d@example.com,Jo\n" % number for number in range(200_000))
+    content = b"email,name\n" + b"".join(b"p%d@example.com,Jo\n" % number for number in range(50_000))
     layout = recipients.inspect(content, "many.csv")
     tracemalloc.start()
     rows = sum(1 for row in recipients.read(content, layout) if isinstance(row, Recipient))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert rows == 200_000
+    assert rows == 50_000
     assert peak < 1_000_000
 
 
