@@ -6,6 +6,7 @@ must never see anything of acme; root administers.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from core import access, senders, tenants
 from core.access import Actor, Role
@@ -51,6 +53,15 @@ def quick_passwords() -> Iterator[None]:
 def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "create_engine", OneDialect().create_engine)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_models_read_once() -> Iterator[None]:
+    """Every boto3 session reads megabytes of JSON about the services, most of what making one costs."""
+    read = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
         yield
 
 
