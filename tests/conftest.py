@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,17 +15,18 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from sqlalchemy import select, update
 
 from core import access, senders, tenants
 from core.access import Actor, Role
 from core.app import App, AwsProviders, build_app
 from core.db import engine, migrate
 from core.db.engine import Database
-from core.db.models import Sender, Tenant
+from core.db.models import Identity, Sender, Tenant
 from core.settings import Settings
 from core.users import passwords
 from tests.databases import TEMPLATE, OneDialect, PostgresServer, copy_sqlite
-from tests.openings import Opening, Openings
+from tests.openings import Opening, Openings, wait_for_furnishing
 from tests.simulators import Simulator, start_simulator
 
 DATA = Path(__file__).parent / "data"
@@ -98,16 +98,21 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 @pytest.fixture(scope="session")
 def openings(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Openings:
-    return Openings(simulator_process, tmp_path_factory.mktemp("opening"), make_cast)
+    return Openings(
+        simulator_process,
+        tmp_path_factory.mktemp("opening"),
+        {"cast": lambda app, _: make_cast(app), "news_sender": make_news_sender},
+    )
 
 
 @pytest.fixture
 def opening(openings: Openings, request: pytest.FixtureRequest) -> Opening:
-    """What `cast` asks for, and so makes its test's database and simulator begin with."""
+    """What `cast` and `news_sender` ask for, and so make their test's database and simulator begin with."""
+    name = "news_sender" if "news_sender" in request.fixturenames else "cast"
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     if parameters.get("database_url") == "postgresql":
-        return openings.on_postgres(request.getfixturevalue("postgres"))
-    return openings.on_sqlite(request.getfixturevalue("migrated_sqlite"))
+        return openings.on_postgres(name, request.getfixturevalue("postgres"))
+    return openings.on_sqlite(name, request.getfixturevalue("migrated_sqlite"))
 
 
 def opening_of(request: pytest.FixtureRequest) -> Opening | None:
@@ -153,9 +158,7 @@ def app(settings: Settings, simulator: Simulator, aws: AwsProviders) -> Iterator
     """The product's own App: real database, real boto3, the simulator behind it."""
     app = replace(build_app(settings), providers=aws)
     yield app
-    for thread in threading.enumerate():
-        if thread.name.startswith("furnish "):  # it would reach into the next test's simulator
-            thread.join(30)
+    wait_for_furnishing()
     app.db.dispose()
 
 
@@ -200,6 +203,18 @@ def cast_of(acme: Tenant, globex: Tenant) -> Cast:
         carol=Actor(username="carol", role=Role.ANALYST, tenant_ids=frozenset({acme.id})),
         charlie=Actor(username="charlie", role=Role.ACCOUNT_MANAGER, tenant_ids=frozenset({globex.id})),
     )
+
+
+@pytest.fixture
+def news_sender(cast: Cast, app: App) -> Sender:
+    """acme's news@acme-mail.io, verified just now."""
+    with app.db.begin() as session:
+        session.execute(update(Identity).values(checked_at=app.now()))
+        return session.scalars(select(Sender)).one()
+
+
+def make_news_sender(app: App, simulator: Simulator) -> Sender:
+    return verified_sender(app, simulator, make_cast(app).acme.id, "news@acme-mail.io")
 
 
 def verified_sender(app: App, simulator: Simulator, tenant_id: int, address: str) -> Sender:

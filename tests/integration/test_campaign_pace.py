@@ -16,8 +16,7 @@ from core.db.models import AuditEntry, Campaign, Message, Sender
 from core.db.states import MessageStatus
 from core.errors import Conflict, InputError, NotFound, PermissionDenied
 from tests.campaigning import HTML, SUBJECT, addresses, counts, csv_of, draft, started, view
-from tests.conftest import Cast, verified_sender
-from tests.simulators import Simulator
+from tests.conftest import Cast
 from tests.visitors import Visitor
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -38,8 +37,8 @@ class HandClock:
 
 
 @pytest.fixture
-def sender(app: App, simulator: Simulator, cast: Cast) -> Sender:
-    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+def sender(news_sender: Sender) -> Sender:
+    return news_sender
 
 
 def until(app: App, hours: float) -> datetime:

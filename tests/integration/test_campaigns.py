@@ -25,13 +25,13 @@ from tests.campaigning import (
     started,
     view,
 )
-from tests.conftest import DATA, Cast, verified_sender
+from tests.conftest import DATA, Cast
 from tests.simulators import Simulator
 
 
 @pytest.fixture
-def sender(app: App, simulator: Simulator, cast: Cast) -> Sender:
-    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+def sender(news_sender: Sender) -> Sender:
+    return news_sender
 
 
 def create(

@@ -59,10 +59,10 @@ def settings(settings: Settings, simulator: Simulator) -> Settings:
 
 
 @pytest.fixture
-def sender(app: App, simulator: Simulator, cast: Cast) -> Sender:
+def sender(app: App, cast: Cast, news_sender: Sender) -> Sender:
     """Verified, of a tenant that may fall back for each sender."""
     tenants.set_fallback_policy(app, SYSTEM, cast.acme.id, FallbackPolicy.UNMATCHED_SENDER)
-    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+    return news_sender
 
 
 def set_identity(app: App, tenant_id: int, *, verified: bool, dkim: str | None = None) -> None:

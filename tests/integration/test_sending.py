@@ -35,8 +35,8 @@ from tests.simulators import Simulator
 
 
 @pytest.fixture
-def sender(app: App, simulator: Simulator, cast: Cast) -> Sender:
-    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+def sender(news_sender: Sender) -> Sender:
+    return news_sender
 
 
 def status_of(app: App, address: str) -> tuple[str, str | None]:

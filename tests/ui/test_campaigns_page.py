@@ -16,8 +16,7 @@ from core.db.models import Sender, User
 from pages.sending import _campaign_progress as progress
 from pages.sending._preview import sandboxed
 from tests.campaigning import draft, send_until_idle, started
-from tests.conftest import DATA, Cast, verified_sender
-from tests.simulators import Simulator
+from tests.conftest import DATA, Cast
 from tests.ui.conftest import Console
 from tests.ui.visits import Visit, shown, visits
 
@@ -30,8 +29,8 @@ def page(console: Console, people: Callable[..., User], cast: Cast) -> Visit:
 
 
 @pytest.fixture
-def sender(app: App, cast: Cast, simulator: Simulator) -> Sender:
-    return verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+def sender(news_sender: Sender) -> Sender:
+    return news_sender
 
 
 def fill_in(at: AppTest, content: bytes = LIST, filename: str = "people.csv", subject: str = "News") -> None:
