@@ -11,7 +11,7 @@ from core.app import App
 from core.db.models import WarmUp
 from core.tenants.limits import count
 from tests.integration.test_cli import Call, Run, call, database_url, environment, refused, run
-from tests.ui.conftest import make_tenants
+from tests.offline import make_tenants
 
 __all__ = ["call", "database_url", "environment", "run"]
 

@@ -18,8 +18,8 @@ from core.errors import Conflict, InputError, NotFound, PermissionDenied
 from core.tenants.limits import count, forget_old, left
 from tests.campaigning import addresses, counts, send_until_idle, started
 from tests.conftest import Cast, verified_sender
+from tests.offline import make_tenants
 from tests.simulators import Simulator
-from tests.ui.conftest import make_tenants
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -18,7 +18,7 @@ from core.errors import Conflict, InputError, NotFound, PermissionDenied
 from core.tenants.limits import count
 from core.warm_ups import WarmUpView
 from tests.conftest import Cast
-from tests.ui.conftest import make_tenants
+from tests.offline import make_tenants
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 PLAN = {"first_day": 100, "last_day": 800, "days": 4}

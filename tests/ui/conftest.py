@@ -19,11 +19,12 @@ from streamlit.testing.v1 import AppTest
 from core import access, users
 from core.access import Role
 from core.app import App, AwsProviders, build_app
-from core.db.models import Account, Tenant, User
+from core.db.models import User
 from core.settings import Settings
 from pages._ui import runtime
 from pages._ui.session import TOKEN
 from tests.databases import copy_sqlite
+from tests.offline import make_tenants
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
@@ -123,24 +124,6 @@ def console(bare_app: App) -> Console:
 @pytest.fixture
 def two_tenants(bare_app: App) -> None:
     make_tenants(bare_app, "acme", "globex")
-
-
-def make_tenants(app: App, *slugs: str) -> None:
-    """Rows alone, as if they had been set up in SES: for pages that only read."""
-    with app.db.begin() as session:
-        account = Account(name="platform", region="ap-southeast-1", created_at=app.now())
-        session.add(account)
-        session.flush()
-        for slug in slugs:
-            session.add(
-                Tenant(
-                    account_id=account.id,
-                    slug=slug,
-                    name=slug.title(),
-                    created_at=app.now(),
-                    provisioned_at=app.now(),
-                )
-            )
 
 
 def open_page(at: AppTest, path: str) -> AppTest:

@@ -15,8 +15,9 @@ from core.app import App
 from core.db.models import Alert, DailyCount, Tenant, User
 from tests.campaigning import ingest_until_idle, send_until_idle, started
 from tests.conftest import Cast, verified_sender
+from tests.offline import make_tenants
 from tests.simulators import Simulator
-from tests.ui.conftest import Console, make_tenants, open_page, said
+from tests.ui.conftest import Console, open_page, said
 
 People = Callable[..., User]
 TENANTS = "pages/operations/tenants.py"
