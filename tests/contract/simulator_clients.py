@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -33,6 +34,19 @@ def arn(resource: str) -> str:
     return f"arn:aws:ses:{REGION}:{ACCOUNT}:{resource}"
 
 
+@functools.cache
+def _client(service: str, url: str) -> Any:
+    """Made once: that takes longer than most of what is asked of it."""
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+    )
+
+
 @dataclass
 class Clients:
     """Each request is sent once. `older` speaks SES's first API; events arrive in the queue at `queue`."""
@@ -48,18 +62,9 @@ class Clients:
 
     @classmethod
     def of(cls, simulator: Simulator) -> Clients:
-        def client(name: str) -> Any:
-            return boto3.client(
-                name,
-                region_name=REGION,
-                endpoint_url=simulator.url,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
-            )
-
-        names = ("sesv2", "ses", "events", "sns", "sqs")
-        return cls(simulator, *(client(name) for name in names))
+        return cls(
+            simulator, *(_client(name, simulator.url) for name in ("sesv2", "ses", "events", "sns", "sqs"))
+        )
 
     def publish_dns(self, domain: str) -> None:
         tokens = self.ses.get_email_identity(EmailIdentity=domain)["DkimAttributes"]["Tokens"]

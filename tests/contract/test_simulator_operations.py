@@ -143,14 +143,18 @@ def steps(tenant_arn: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.slow
-def test_every_operation_answers_in_the_shape_of_the_model(ready: Clients) -> None:
+def test_every_operation_answers_in_the_shape_of_the_model(
+    ready: Clients, request: pytest.FixtureRequest
+) -> None:
     model, faults, called = Model(), [], set()
 
     def compare(http_response: Any, model: Any, **_: Any) -> None:
         body = json.loads(http_response.content or b"{}")
         faults.extend(f"{model.name}{fault}" for fault in misfits(model.output_shape, body))
 
-    ready.ses.meta.events.register("after-call.sesv2.*", compare)
+    hooks, after_each = ready.ses.meta.events, ("after-call.sesv2.*", compare)
+    hooks.register(*after_each)
+    request.addfinalizer(lambda: hooks.unregister(*after_each))
     tenant_arn = ready.ses.get_tenant(TenantName="acme")["Tenant"]["TenantArn"]
     ready.simulator.tenant("acme", findings=[{"type": "BOUNCE", "impact": "LOW"}])
     for name, arguments in steps(tenant_arn):
