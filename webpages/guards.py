@@ -34,20 +34,21 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 class Room(NamedTuple):
     """`places`: requests under way at once; `threads`: of these, how many work on something, each with a
-    connection to the database at most."""
+    connection to the database at most. A body that is not read is not waited for either."""
 
     name: str
     prefix: str
     places: int
     threads: int
     body_bytes: int
+    reads_body: bool = False
 
 
 # What SNS delivers is 256 KiB at most (SNS quotas), written as a text within JSON: quotation marks double.
-HOOKS = Room("hooks", "/webhooks/", places=64, threads=6, body_bytes=1024 * 1024)
+HOOKS = Room("hooks", "/webhooks/", places=64, threads=6, body_bytes=1024 * 1024, reads_body=True)
 ONBOARDING = Room("onboarding", "/onboarding/", places=128, threads=8, body_bytes=MAX_BODY_BYTES)
 UNSUBSCRIBING = Room("unsubscribing", "/u/", places=512, threads=8, body_bytes=MAX_BODY_BYTES)
-REST = Room("rest", "/", places=128, threads=4, body_bytes=4096)
+REST = Room("rest", "/", places=128, threads=4, body_bytes=MAX_BODY_BYTES)
 # Together no more threads than the database has connections for: 26 of 30.
 ROOMS = (HOOKS, ONBOARDING, UNSUBSCRIBING, REST)
 
@@ -106,8 +107,8 @@ class Rooms:
 
 
 class BodyLimit:
-    """Reads the body before anything else sees it, and answers 413 as soon as it is too large for its room,
-    408 when it does not come."""
+    """Reads the body, where one is wanted, before anything else sees it; answers 413 as soon as it is too
+    large for its room, 408 when it does not come. Where none is wanted nobody can hold a place with one."""
 
     def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -117,10 +118,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        largest = room_of(scope["path"]).body_bytes
+        room = room_of(scope["path"])
         try:
             async with asyncio.timeout(self._seconds):
-                body = None if _announced(scope) > largest else await _body_of(receive, largest)
+                body = None if _announced(scope) > room.body_bytes else await _body_of(receive, room)
         except TimeoutError:
             await refusal("Too slow.", 408)(scope, receive, send)
             return
@@ -139,14 +140,14 @@ def _announced(scope: Scope) -> int:
     return int(written) if written.isdigit() and len(written) < 20 else 0
 
 
-async def _body_of(receive: Receive, largest: int) -> bytes | None:
+async def _body_of(receive: Receive, room: Room) -> bytes | None:
     """All of it, or None as soon as it is too large; a client that left has sent what it sent."""
-    body, more = bytearray(), True
-    while more and len(body) <= largest:
+    body, more = bytearray(), room.reads_body
+    while more and len(body) <= room.body_bytes:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    return bytes(body) if len(body) <= largest else None
+    return bytes(body) if len(body) <= room.body_bytes else None
 
 
 def refusal(sentence: str, status: int, headers: dict[str, str] | None = None) -> Response:

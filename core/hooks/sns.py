@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from core import alerts, audit
+from core import audit
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import Account, Tenant
@@ -24,7 +24,6 @@ from core.hooks.certificates import Certificates
 from core.hooks.sns_messages import NOTIFICATION, SUBSCRIPTION, SnsMessage
 from core.providers.ses_events import UnreadableEvent, parse
 
-ENDED = "events over https ended"
 # By SNS's older and newer protocol. Whatever else goes wrong, a person may mend before SNS gives up.
 _BAD_TOKEN = {"InvalidParameter", "InvalidParameterException", "NotFound", "NotFoundException"}
 
@@ -82,29 +81,26 @@ def _confirm(app: App, owner: _Owner, message: SnsMessage) -> Done:
     except ProviderError as e:
         logger.warning("SNS did not confirm a subscription of tenant %s: %s", owner.tenant, e)
         raise (Never("not confirmed", 400) if e.code in _BAD_TOKEN else Again("not confirmed")) from e
-    with app.db.begin() as session:
-        audit.record(
-            session, SYSTEM, "confirm subscription", f"tenant {owner.tenant}", at=app.now(),
-            tenant_id=owner.tenant_id, subscription=arn,
-        )  # fmt: skip
-        alerts.clear(session, kind=ENDED, cause=_cause(owner), at=app.now())
+    _record(app, owner, "confirm subscription", subscription=arn)
     return Done.CONFIRMED
 
 
 def _end(app: App, owner: _Owner) -> Done:
-    """SQS may still bring the events; a person decides whether that is enough."""
-    with app.db.begin() as session:
-        alerts.raise_once(
-            session,
-            kind=ENDED,
-            cause=_cause(owner),
-            sentence=f"Somebody ended the HTTPS subscription of {owner.tenant}'s SNS topic. Events come "
-            "through SQS alone now; subscribe the address anew when they are to come over HTTPS as well.",
-            tenant_id=owner.tenant_id,
-            at=app.now(),
-        )
+    """For the record alone: somebody with rights in the AWS account did it, and every topic also writes to
+    the account's queue, whose silence has alerts of its own."""
+    logger.warning("the HTTPS subscription of tenant %s's topic was ended", owner.tenant)
+    _record(app, owner, "end subscription")
     return Done.ENDED
 
 
-def _cause(owner: _Owner) -> str:
-    return f"tenant {owner.tenant_id} sns over https"
+def _record(app: App, owner: _Owner, action: str, **detail: str) -> None:
+    with app.db.begin() as session:
+        audit.record(
+            session,
+            SYSTEM,
+            action,
+            f"tenant {owner.tenant}",
+            at=app.now(),
+            tenant_id=owner.tenant_id,
+            **detail,
+        )

@@ -36,7 +36,7 @@ _HANDSHAKE = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "Top
 _SIGNED = {NOTIFICATION: _NOTICE, SUBSCRIPTION: _HANDSHAKE, UNSUBSCRIPTION: _HANDSHAKE}
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:([a-z0-9-]{4,40}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
-_CERTIFICATE_PATH = r"/SimpleNotificationService-[0-9A-Fa-f]{1,64}\.pem"
+_CERTIFICATE_PATH = r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem"
 
 
 @dataclass(frozen=True, slots=True)

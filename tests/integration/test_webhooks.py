@@ -181,7 +181,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def never(*_: object) -> None:
         raise AssertionError("the request went on without its body")
 
-    scope = {"type": "http", "method": "POST", "path": "/u/x", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/webhooks/resend", "headers": []}
     limited = guards.BodyLimit(never, seconds=0.05)
     with ThreadPoolExecutor(1) as pool:  # a browser test of this process may have a loop on the main thread
         pool.submit(lambda: asyncio.run(limited(scope, silence, heard))).result()

@@ -71,6 +71,15 @@ def test_a_room_full_of_slow_bodies_closes_itself_alone(app: App, token: str) ->
     assert suppressed(app)
 
 
+@pytest.mark.parametrize("path", ["/u/x", "/healthz", "/onboarding/x/check"])
+def test_a_body_that_nobody_reads_holds_no_place(app: App, path: str) -> None:
+    with serving_webhooks(app) as address, half_sent(address, path, 140):
+        assert "404" in status(address, "POST", "/u/x")
+        assert "404" in status(address, "POST", "/onboarding/x/check")
+        assert "404" in status(address, "GET", "/x")
+        assert "405" in status(address, "POST", "/healthz")
+
+
 def test_hooks_that_wait_do_not_keep_unsubscribing_waiting(
     app: App, ask: Ask, cast: Cast, token: str
 ) -> None:
@@ -98,7 +107,11 @@ def test_hooks_that_wait_do_not_keep_unsubscribing_waiting(
 
 def test_what_announces_too_much_is_refused_before_it_comes(app: App) -> None:
     with serving_webhooks(app) as address:
-        for path, most in ((HOOK, 1024 * 1024), ("/u/x", guards.MAX_BODY_BYTES), ("/metrics", 4096)):
+        for path, most in (
+            (HOOK, 1024 * 1024),
+            ("/u/x", guards.MAX_BODY_BYTES),
+            ("/x", guards.MAX_BODY_BYTES),
+        ):
             began = time.monotonic()
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {most + 1}\r\n\r\n"
             assert "413" in answered(address, head.encode())
@@ -108,8 +121,8 @@ def test_what_announces_too_much_is_refused_before_it_comes(app: App) -> None:
 def test_what_announces_nothing_is_refused_as_soon_as_it_is_too_much(app: App) -> None:
     chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
     with serving_webhooks(app) as address:
-        head = b"POST /u/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        assert "413" in answered(address, head + chunk * 20)
+        head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        assert "413" in answered(address, head + chunk * 300)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "9" * 30, "1e3"])
