@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.app import App
+from core.errors import ConfigurationError
 from core.notices.delivery import send_due
 from core.notices.looking import SILENT_AFTER, tell_of_silence
 from core.notices.webhook import Dialler
@@ -70,6 +71,6 @@ def _run(watch: Watch, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             watch.look()
-        except SQLAlchemyError:
+        except (SQLAlchemyError, ConfigurationError):
             logger.exception("the watch for schedulers could not look; it looks again")
         stop.wait(LOOKS_EVERY_SECONDS)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from core import alerts, lanes, notices
 from core.access import SYSTEM
-from core.app import App
+from core.app import App, build_app
 from core.db.models import Account, JobRun, Worker
 from core.notices import ChannelKind
 from core.notices.watch import Watch
+from core.settings import Settings
 from tests.alerting import HandClock, Hook, webhook
 from tests.conftest import Cast
 from tests.offline import two_tenants
+from tests.processes import serving_webhooks
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -165,3 +169,27 @@ def test_a_quota_that_ses_alone_knows_of_is_told_while_the_lane_is_closed(house:
     house.clock.pass_(minutes=11)
     notices.look_due(house.app)
     assert house.kinds == []
+
+
+@SQLITE
+def test_the_webhooks_process_watches_as_long_as_it_lives(app: App) -> None:
+    def watches() -> int:
+        return sum(thread.name == "watch" for thread in threading.enumerate())
+
+    assert watches() == 0
+    with serving_webhooks(app):
+        assert watches() == 1
+    assert watches() == 0
+
+
+def test_a_database_that_is_away_does_not_end_the_watch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = build_app(Settings.load(database_url=f"sqlite:///{tmp_path / 'empty.db'}", data_dir=tmp_path))
+    with notices.watching(empty):
+        [thread] = [each for each in threading.enumerate() if each.name == "watch"]
+        thread.join(0.3)
+        assert thread.is_alive()
+    empty.db.dispose()
+    assert not thread.is_alive()
+    assert "it looks again" in caplog.text

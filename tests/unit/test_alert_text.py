@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,8 +52,9 @@ def test_an_alert_is_one_sentence_with_its_tenant_its_time_and_where_to_look() -
 def test_many_alerts_are_one_message() -> None:
     many = [told(), told(kind="quota", sentence="It is used up.", tenant="", slug="", zone="UTC")]
     assert text.subject(many) == "[Postyard] 2 alerts"
-    assert "It is used up.\nSince 1 Mar 2026, 12:00 (UTC).\nhttps://console.postyard.io/accounts" in text.plain(
-        many, CONSOLE
+    assert (
+        "It is used up.\nSince 1 Mar 2026, 12:00 (UTC).\nhttps://console.postyard.io/accounts"
+        in text.plain(many, CONSOLE)
     )
 
 
@@ -82,6 +87,32 @@ def test_in_a_mail_they_cannot_begin_a_line_or_a_header() -> None:
 def test_each_kind_leads_to_a_page_of_the_console(page: str) -> None:
     assert (ROOT / "pages" / f"{page}.py").exists()
     assert f'"{page}"' in (ROOT / "Home.py").read_text(encoding="utf-8")
+
+
+def kinds_raised() -> Iterator[tuple[str, str]]:
+    """Of every raise_once in the core: the file, and the kind it raises."""
+    for path in sorted((ROOT / "core").rglob("*.py")):
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+        ]
+        for call in calls:
+            if not ast.unparse(call.func).endswith("raise_once"):
+                continue
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            known = vars(importlib.import_module(name))
+            for keyword in call.keywords:
+                if keyword.arg in ("kind", None):
+                    with suppress(NameError):  # a variable of the function
+                        value = eval(ast.unparse(keyword.value), dict(known))  # noqa: S307  of our own source
+                        yield name, value if isinstance(value, str) else value["kind"]
+
+
+def test_each_kind_that_is_raised_has_its_page() -> None:
+    raised = list(kinds_raised())
+    assert len(raised) >= 12
+    assert [(module, kind) for module, kind in raised if kind not in PAGE_OF] == []
 
 
 def test_pauses_between_tries_double_up_to_six_hours_and_end_after_a_day() -> None:
