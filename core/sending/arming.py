@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, any_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, any_, bindparam, case, func, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import suppressions
+from core.access import SYSTEM
 from core.app import App
+from core.campaigns.moves import never_sent
 from core.content import CompiledContent, MissingField, compile_content
 from core.db.models import Content, Message
 from core.db.states import MessageStatus, ProviderName
 from core.errors import InputError
 from core.providers.base import BulkEntry, BulkMail
 from core.routes import Route, route
+from core.sending.answers import ANY_WAY_AGAIN
 from core.sending.turns import Candidate, Work, transactional_query
 
 # SES takes 1 MB of JSON per call; what surrounds the entries is small.
@@ -142,7 +145,13 @@ class Arms:
         self._session.execute(
             update(Message)
             .where(Message.id == message_id)
-            .values(status=status, reason=reason, attempt=None, worker=None, armed_at=None, provider=None)
+            .values(
+                **never_sent(status, reason, SYSTEM.username),
+                attempt=None,
+                worker=None,
+                armed_at=case((Message.resent_by.is_not(None), Message.armed_at), else_=null()),
+                provider=ANY_WAY_AGAIN,
+            )
         )
 
     def _armed(

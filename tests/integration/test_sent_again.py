@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
+from core import suppressions
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import Message
@@ -41,6 +42,19 @@ def test_what_is_refused_the_first_time_has_failed(app: App) -> None:
     Engine(app).look(Outcome.REFUSED)
     [message] = ledger.messages()
     assert (message.status, message.reason, message.left_by) == ("failed", "as the test wants", None)
+
+
+def test_whoever_was_suppressed_meanwhile_is_as_unknown_as_before(app: App) -> None:
+    ledger = again(app, 1)
+    [message] = ledger.messages()
+    suppressions.add(app, SYSTEM, ledger.tenant.id, message.address)
+    Engine(app).look()
+    seen = ledger.look(message)
+    assert seen.status == "unknown"
+    assert "it was not sent again: The address is on the suppression list" in seen.reason
+    late = ledger.says(message, EventType.DELIVERY, msg_uid=f"{message.id}-{ATTEMPT}")
+    assert ingest(app, ledger.account, [late]).stored == 1
+    assert ledger.look(message).status == "delivered"
 
 
 @ON_SQLITE
