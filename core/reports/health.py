@@ -11,7 +11,6 @@ from core.access import Action, Actor
 from core.app import App
 from core.db.models import JobRun, Worker
 from core.db.states import MessageStatus
-from core.errors import ProviderError
 from core.events import lag
 from core.reports.overview import count_messages
 
@@ -20,8 +19,7 @@ from core.reports.overview import count_messages
 class Health:
     scheduler_beat_at: datetime | None  # None: no scheduler has ever run
     workers: list[Worker]  # those that have not stopped
-    lag: lag.Lag | None  # None: SQS does not answer, `lag_problem` says why
-    lag_problem: str | None
+    lag: lag.Lag  # as the schedulers measured it last
     parked: int
     unknown: int
     jobs: list[JobRun]
@@ -34,17 +32,12 @@ def health(app: App, actor: Actor) -> Health:
         workers = list(session.scalars(select(Worker).where(Worker.stopped_at.is_(None))))
         unknown = sum(count_messages(session, None, MessageStatus.UNKNOWN).values())
         jobs = list(session.scalars(select(JobRun).order_by(JobRun.name)))
-        parked = lag.count_parked(session)
-    try:
-        behind, problem = lag.lag_seconds(app, actor), None
-    except ProviderError as e:
-        behind, problem = None, str(e)
+    behind = lag.lag_seconds(app, actor)
     return Health(
         scheduler_beat_at=beat_at,
         workers=workers,
         lag=behind,
-        lag_problem=problem,
-        parked=parked,
+        parked=behind.parked,
         unknown=unknown,
         jobs=jobs,
     )

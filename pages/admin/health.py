@@ -44,23 +44,27 @@ def _warnings(health: Health, now: datetime) -> None:
     if _silent(health, now):
         told = "No scheduler is running: nothing is sent, verified or heard. Start one: python scheduler.py"
         st.error(told, icon=":material/error:")
-    if health.lag_problem:
-        st.error(format.escape(health.lag_problem), icon=":material/cloud_off:")
-    elif health.lag and health.lag.seconds > LATE_SECONDS:
+    elif health.lag.is_stale and health.lag.accounts:
+        told = "No scheduler has read the event queue of late: see its log, and whether SQS answers there."
+        st.error(told, icon=":material/cloud_off:")
+    elif health.lag.seconds > LATE_SECONDS:
         st.warning("Events come in late: pauses and suppressions act late too.", icon=":material/hourglass:")
 
 
 def _numbers(health: Health, now: datetime) -> None:
-    lag = format.duration(health.lag.seconds) if health.lag else "unknown"
-    waiting = format.count(health.lag.waiting) if health.lag else "unknown"
+    known = any(account.seconds is not None for account in health.lag.accounts)
+    lag = format.duration(health.lag.seconds) if known else "unknown"
+    waiting = format.count(health.lag.waiting)
     with numbers(5):
         st.metric("Scheduler's last beat", format.ago(health.scheduler_beat_at, now), border=True)
-        st.metric("Events' lag", lag, border=True, help="About how old the oldest event in the queue is.")
+        st.metric("Events' lag", lag, border=True, help="How long the oldest event has waited to be stored.")
         st.metric("Events in the queue", waiting, border=True, help="As SQS estimates.")
         st.metric("Parked events", format.count(health.parked), border=True,
                   help="Events nobody could match or read yet; they are retried.")  # fmt: skip
         st.metric("Unknown messages", format.count(health.unknown), border=True,
                   help="They may or may not have arrived; none is sent again by itself.")  # fmt: skip
+    st.page_link("pages/admin/events.py", label="Events: queues, heartbeat, parked events and dead letters",
+                 icon=":material/arrow_forward:")  # fmt: skip
 
 
 def _workers(health: Health, now: datetime) -> None:
