@@ -81,16 +81,15 @@ def check_import(
     layout = inspect_import(content, filename)
     found, seen = Preflight(layout), set[int]()
     for block in _blocks(_rows(content, layout, mapping, found.rejected, found.providers, whole_providers)):
-        fresh = [row for row in block if hash(row.address_key) not in seen]
-        new = {row.address_key: row for row in fresh}
-        seen |= {hash(key) for key in new}
+        wanted = _imported(actor, [row for row in block if hash(row.address_key) not in seen], app.now())
+        seen |= {hash(key) for key in wanted}
         with app.db.read() as session:
-            there = {entry for entry in suppressed_among(session, tenant_id, list(new)).values()}
-        added = {key: row for key, row in new.items() if key not in there}
+            there = set(suppressed_among(session, tenant_id, list(wanted)).values())
+        added = {key: why for key, why in wanted.items() if key not in there}
         found.new += len(added)
         found.already += len(block) - len(added)
         found.domains += sum(map(is_domain, added))
-        found.reasons.update(_provenance(actor, row.fields, app.now()).reason for row in added.values())
+        found.reasons.update(why.reason for why in added.values())
     return found
 
 
