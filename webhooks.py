@@ -45,6 +45,7 @@ async def opened(server: Starlette) -> AsyncIterator[None]:
     server.state.checks = asyncio.Semaphore(onboarding.CHECKS_AT_ONCE)
     server.state.certificates = Certificates()
     server.state.meters = Meters()
+    server.state.refusals = hooks.Refusals()
     with notices.watching(server.state.postyard):
         yield
     server.state.postyard.db.dispose()

@@ -24,6 +24,7 @@ from tests.conftest import Cast
 from tests.databases import ON_SQLITE
 from tests.integration.test_webhooks import Ask, ask, beat
 from tests.ledger import Ledger, new_account, new_ledger
+from webpages.routes.hooks import LOG_EVERY_SECONDS, Refusals
 
 __all__ = ["ask"]
 TOKEN = "a token of 24 characters".replace(" ", "-")
@@ -75,6 +76,22 @@ def test_healthz_tells_how_far_events_are_behind(
     answer = ask("GET", "/healthz")
 
     assert (answer.status, json.loads(answer.text)["events"]) == (status, said)
+
+
+def test_a_flood_of_refusals_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = 0.0
+    refusals = Refusals(lambda: seconds)
+    for _ in range(1000):
+        refusals.log("sns", "signature")
+    refusals.log("sns", "stale")
+    seconds = LOG_EVERY_SECONDS
+    refusals.log("sns", "signature")
+
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
+        "signature",
+        "stale",
+        "signature, and 999 like it before",
+    ]
 
 
 @ON_SQLITE
