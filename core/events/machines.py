@@ -4,11 +4,11 @@ Two things are facts of others: SES's own word (`isBotEvent`, "Likely" or "Unlik
 the user agents of programs. The rest are figures of ours. SES's "Unlikely" acquits nobody: it is said of one
 request, and a burst shows only in several.
 
-A person's program that fetches through a proxy is a person: Gmail's and Yahoo's proxies load a picture when
-the mail is opened (Gmail help, "Choose whether to show images"), although lists of crawlers name them. Apple
-Mail with Mail Privacy Protection is a machine: it loads every picture some time after the delivery, read or
-not, and says no more of itself than "Mozilla/5.0" (Apple's legal notice on Mail Privacy; the user agent as
-several senders have published it). The opens of such a reader are lost to everybody; a click is not.
+A person's program that fetches through a proxy is a person: Gmail's (GoogleImageProxy), Yahoo's and Yandex's
+load a picture when the mail is opened, although lists of crawlers name them. Apple Mail with Mail Privacy
+Protection is a machine: it loads every picture in the background, "regardless of whether you engage with the
+email" (Apple, Mail Privacy Protection & Privacy), and says no more of itself than "Mozilla/5.0", as senders
+have found. The opens of such a reader are lost to everybody; a click is not.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BURST_LINKS, BURST_WITHIN = 3, timedelta(seconds=10)
 APPLE_PROXY = "Mozilla/5.0"
 # They load pictures for a person who looks at the mail, and nothing else: a click of theirs is no person's.
 # okhttp is what mail programs on Android are made with.
-READERS = ("googleimageproxy", "yahoomailproxy", "okhttp")
+READERS = ("imageproxy", "yahoomailproxy", "okhttp")
 # Mail gateways that follow links and say who they are; lists of web crawlers do not know them.
 GATEWAYS = (
     "barracuda",

@@ -54,12 +54,12 @@ def sign(event: ProviderEvent, *others: ProviderEvent) -> Sign | None:
     return signs_of([event, *others])[0]
 
 
-@pytest.mark.parametrize("user_agent", [CHROME, GMAIL, YAHOO, OUTLOOK, "okhttp/4.9.3", "", None])
+@pytest.mark.parametrize("user_agent", [CHROME, GMAIL, YAHOO, YANDEX, OUTLOOK, "okhttp/4.9.3", "", None])
 def test_who_looks_at_a_mail_is_a_person_also_behind_a_proxy(user_agent: str | None) -> None:
     assert sign(opened(user_agent=user_agent, bot_likely=False), DELIVERY) is None
 
 
-@pytest.mark.parametrize("user_agent", [GMAIL, YAHOO, "okhttp/4.9.3"])
+@pytest.mark.parametrize("user_agent", [GMAIL, YAHOO, YANDEX, "okhttp/4.9.3"])
 def test_what_loads_pictures_for_people_does_not_click_for_them(user_agent: str) -> None:
     assert sign(clicked(user_agent=user_agent), DELIVERY) is Sign.PROGRAM
 
