@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from core import alerts, audit, tenants
@@ -26,17 +26,30 @@ WARNING = "reputation warning"
 PAUSED = tenants.PAUSED_BY_REPUTATION
 CAMPAIGNS_NAMED = 5
 _CAUSES = {Signal.BOUNCE: "bounces", Signal.COMPLAINT: "complaints"}
-_TENANT: tuple[Any, ...] = (
-    Tenant.id,
-    Tenant.slug,
-    Tenant.name,
-    Tenant.sending_status,
-    Tenant.resumed_at,
-    Tenant.probation_left,
-    Tenant.warn_bounce_rate,
-    Tenant.pause_bounce_rate,
-    Tenant.warn_complaint_rate,
-    Tenant.pause_complaint_rate,
+_tenants: Any = Tenant.__table__.c
+_alerts: Any = Alert.__table__.c
+# Built once: every block asks these.
+_LOCK: Any = (
+    select(
+        _tenants.id,
+        _tenants.slug,
+        _tenants.name,
+        _tenants.sending_status,
+        _tenants.resumed_at,
+        _tenants.probation_left,
+        _tenants.warn_bounce_rate,
+        _tenants.pause_bounce_rate,
+        _tenants.warn_complaint_rate,
+        _tenants.pause_complaint_rate,
+    )
+    .where(_tenants.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_tenants.id)
+    .with_for_update(key_share=True)
+)
+_WARNED = select(_alerts.cause).where(
+    _alerts.kind == WARNING,
+    _alerts.cause.in_(bindparam("causes", expanding=True)),
+    _alerts.cleared_at.is_(None),
 )
 
 
@@ -54,8 +67,8 @@ def lock(session: Session, tenant_ids: Collection[int]) -> dict[int, Row[Any]]:
     and so does whoever judges it meanwhile."""
     if not tenant_ids:
         return {}
-    query = select(*_TENANT).where(Tenant.id.in_(tenant_ids)).order_by(Tenant.id)
-    return {row.id: row for row in session.execute(query.with_for_update(key_share=True))}
+    rows = session.connection().execute(_LOCK, {"ids": list(tenant_ids)})
+    return {row.id: row for row in rows}
 
 
 def judge(
@@ -90,11 +103,8 @@ def look_again_due(app: App) -> str:
 def _warned(session: Session, locked: Collection[int]) -> dict[int, set[Signal]]:
     """The warnings that are open, by tenant."""
     causes = {_cause(tenant_id, signal): (tenant_id, signal) for tenant_id in locked for signal in Signal}
-    query = select(Alert.cause).where(
-        Alert.kind == WARNING, Alert.cause.in_(causes), Alert.cleared_at.is_(None)
-    )
     warned: defaultdict[int, set[Signal]] = defaultdict(set)
-    for cause in session.scalars(query):
+    for cause in session.connection().scalars(_WARNED, {"causes": list(causes)}):
         tenant_id, signal = causes[cause]
         warned[tenant_id].add(signal)
     return warned
@@ -107,8 +117,12 @@ def _cause(tenant_id: int, signal: Signal) -> str:
 def _feed(standing: Standing, *, is_judged: bool) -> None:
     stream = standing.stream
     stream.is_judged = is_judged
-    for step in standing.steps:
-        stream.feed(step, windows.hour_of(step.armed_at))
+    for run in standing.runs:
+        if run.is_good:
+            stream.pass_good(len(run.steps), run.campaign_id, run.hour_at)
+            continue
+        for step in run.steps:
+            stream.feed(step, run.hour_at)
 
 
 def _follow(session: Session, standing: Standing, at: datetime) -> Verdict | None:

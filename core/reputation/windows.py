@@ -10,17 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db.models import CampaignReputation, DeliveredHour, OutcomeBucket, Tenant, TenantReputation
-from core.db.upsert import insert
 from core.reputation import maturity
 from core.reputation.rule import Signal, rule_of
 from core.reputation.stream import LARGEST_WINDOW, TRANSACTIONAL, Bucket, Hour, Outcome, Scope, Stream
 
+_streams: Any = TenantReputation.__table__.c
+_outcomes: Any = OutcomeBucket.__table__.c
+_campaign: Any = CampaignReputation.__table__.c
 RECENT = timedelta(days=1)  # a campaign whose last outcome is older keeps no warning open
 _CAMPAIGN_COLUMNS = ("outcomes", "permanent_bounces", "delivered", "complaints")
 _STREAM_COLUMNS = (
@@ -31,6 +35,15 @@ _STREAM_COLUMNS = (
     "drift_outcomes",
     "drift_bounces",
     "complaint_cusum",
+)
+_KEPT = select(_streams.tenant_id, *(_streams[name] for name in _STREAM_COLUMNS)).where(
+    _streams.tenant_id.in_(bindparam("ids", expanding=True))
+)
+_BUCKETS = select(_outcomes.number, _outcomes.permanent_bounces, _outcomes.domains).where(
+    _outcomes.tenant_id == bindparam("of_id"), _outcomes.number > bindparam("oldest")
+)
+_CAMPAIGNS: Any = select(
+    _campaign.campaign_id, *(_campaign[name] for name in _CAMPAIGN_COLUMNS), _campaign.domains
 )
 
 
@@ -44,6 +57,16 @@ class Step(Outcome, Protocol):
 
 
 @dataclass(slots=True)
+class Run:
+    """Steps that come one after the other, of one campaign and hour; good: deliveries and nothing else."""
+
+    campaign_id: int
+    hour_at: datetime
+    is_good: bool
+    steps: list[Step]
+
+
+@dataclass(slots=True)
 class Standing:
     """One tenant in one transaction: its stream, and what the block adds to what is kept of it."""
 
@@ -51,18 +74,33 @@ class Standing:
     steps: list[Step]
     stream: Stream = field(default_factory=lambda: Stream(rule_of()))
     first_bucket: int = 0  # the newest, before the block
+    runs: list[Run] = field(default_factory=list)  # the steps
+    is_bad: bool = False
+    complained: bool = False
 
-    @property
-    def is_bad(self) -> bool:
-        return any(step.permanent_bounces or step.complaints for step in self.steps)
-
-    @property
-    def complained(self) -> bool:
-        return any(step.complaints for step in self.steps)
+    def take_stock(self) -> None:
+        """Of all steps."""
+        self.runs = _runs(self.steps)
+        others = [step for run in self.runs if not run.is_good for step in run.steps]
+        self.complained = any(step.complaints for step in others)
+        self.is_bad = self.complained or any(step.permanent_bounces for step in others)
 
 
 def hour_of(armed_at: datetime) -> datetime:
     return armed_at.replace(minute=0, second=0, microsecond=0)
+
+
+def _runs(steps: Iterable[Step]) -> list[Run]:
+    runs: list[Run] = []
+    before: tuple[int, datetime, bool] | None = None
+    for step in steps:
+        is_good = step.delivered == step.outcomes == 1 and not step.complaints
+        like = step.campaign_id, step.armed_at, is_good
+        if like != before:  # mail is armed by the hundred: nearly all of a block is of one moment
+            before = like
+            runs.append(Run(step.campaign_id, hour_of(step.armed_at), is_good, []))
+        runs[-1].steps.append(step)
+    return runs
 
 
 def standings(
@@ -78,8 +116,8 @@ def standings(
         resumed_at = found[step.tenant_id].tenant.resumed_at
         if resumed_at is None or step.armed_at >= resumed_at:
             found[step.tenant_id].steps.append(step)
-    query = select(TenantReputation).where(TenantReputation.tenant_id.in_(found))
-    kept = {row.tenant_id: row for row in session.execute(query.with_only_columns(*_columns())).all()}
+    rows = session.connection().execute(_KEPT, {"ids": list(found)})
+    kept = {row.tenant_id: row for row in rows}
     for tenant_id, standing in found.items():
         _load(session, standing, kept.get(tenant_id), warned.get(tenant_id, set()), at)
     return list(found.values())
@@ -102,14 +140,11 @@ def write(session: Session, standings: Sequence[Standing], at: datetime) -> None
             _keep_bad_news(session, standing)
 
 
-def _columns() -> list[Any]:
-    return [getattr(TenantReputation, name) for name in ("tenant_id", *_STREAM_COLUMNS)]
-
-
 def _load(
     session: Session, standing: Standing, kept: Row[Any] | None, warned: set[Signal], at: datetime
 ) -> None:
     """Good news alone need no more than the stream's totals."""
+    standing.take_stock()
     tenant = standing.tenant
     totals = {name: getattr(kept, name) for name in _STREAM_COLUMNS} if kept else {}
     stream = Stream(
@@ -125,10 +160,8 @@ def _load(
 
 def _buckets(session: Session, tenant_id: int, outcomes: int) -> dict[int, Bucket]:
     newest = max(0, outcomes - 1) // 100
-    query = select(OutcomeBucket.number, OutcomeBucket.permanent_bounces, OutcomeBucket.domains).where(
-        OutcomeBucket.tenant_id == tenant_id, OutcomeBucket.number > newest - LARGEST_WINDOW
-    )
-    return {number: Bucket(bounces, dict(domains)) for number, bounces, domains in session.execute(query)}
+    rows = session.connection().execute(_BUCKETS, {"of_id": tenant_id, "oldest": newest - LARGEST_WINDOW})
+    return {number: Bucket(bounces, dict(domains)) for number, bounces, domains in rows}
 
 
 def _campaigns(session: Session, standing: Standing, warned_at: datetime | None) -> dict[int, Scope]:
@@ -137,9 +170,8 @@ def _campaigns(session: Session, standing: Standing, warned_at: datetime | None)
     wanted: ColumnElement[bool] = CampaignReputation.campaign_id.in_(ids)
     if warned_at is not None:
         wanted = or_(wanted, CampaignReputation.last_at > warned_at - RECENT)
-    columns = [getattr(CampaignReputation, name) for name in ("campaign_id", *_CAMPAIGN_COLUMNS, "domains")]
-    query = select(*columns).where(CampaignReputation.tenant_id == standing.tenant.id, wanted)
-    return {row.campaign_id: _scope(row) for row in session.execute(query)}
+    query = _CAMPAIGNS.where(CampaignReputation.tenant_id == standing.tenant.id, wanted)
+    return {row.campaign_id: _scope(row) for row in session.connection().execute(query)}
 
 
 def _scope(row: Row[Any]) -> Scope:
@@ -166,17 +198,16 @@ def _add_outcomes(session: Session, moved: Sequence[Standing], at: datetime) -> 
     campaigns: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     hours: defaultdict[tuple[int, int, datetime], list[int]] = defaultdict(lambda: [0, 0])
     for standing in moved:
-        for step in standing.steps:
-            if step.campaign_id != TRANSACTIONAL:
-                campaign = campaigns[step.campaign_id, step.tenant_id]
-                campaign[0] += step.outcomes
-                campaign[1] += step.permanent_bounces
-                campaign[2] += step.delivered
-                campaign[3] += step.complaints
-            if step.delivered or step.complaints:
-                hour = hours[step.tenant_id, step.campaign_id, hour_of(step.armed_at)]
-                hour[0] += step.delivered
-                hour[1] += step.complaints
+        for run in standing.runs:
+            counts = _counts(run)
+            if run.campaign_id != TRANSACTIONAL:
+                campaign = campaigns[run.campaign_id, standing.tenant.id]
+                for n, count in enumerate(counts):
+                    campaign[n] += count
+            if counts[2] or counts[3]:
+                hour = hours[standing.tenant.id, run.campaign_id, run.hour_at]
+                hour[0] += counts[2]
+                hour[1] += counts[3]
     _upsert(
         session,
         CampaignReputation,
@@ -197,6 +228,19 @@ def _add_outcomes(session: Session, moved: Sequence[Standing], at: datetime) -> 
             for key, (delivered, complaints) in sorted(hours.items())
         ],
         added=("delivered", "complaints"),
+    )
+
+
+def _counts(run: Run) -> tuple[int, int, int, int]:
+    """In the order of _CAMPAIGN_COLUMNS."""
+    if run.is_good:
+        return len(run.steps), 0, len(run.steps), 0
+    steps = run.steps
+    return (
+        sum(step.outcomes for step in steps),
+        sum(step.permanent_bounces for step in steps),
+        sum(step.delivered for step in steps),
+        sum(step.complaints for step in steps),
     )
 
 
@@ -241,13 +285,19 @@ def _upsert(
     table: Any,
     rows: list[dict[str, Any]],
     *,
-    added: Sequence[str] = (),
-    replaced: Sequence[str] = (),
+    added: tuple[str, ...] = (),
+    replaced: tuple[str, ...] = (),
 ) -> None:
-    if not rows:
-        return
-    statement = insert(session, table)
+    if rows:
+        connection = session.connection()
+        connection.execute(_upsert_into(connection.dialect.name, table, added, replaced), rows)
+
+
+@cache
+def _upsert_into(dialect: str, table: Any, added: tuple[str, ...], replaced: tuple[str, ...]) -> Any:
+    """Built once: to build it costs more than to run it."""
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     values = {name: getattr(table, name) + statement.excluded[name] for name in added}
     values |= {name: statement.excluded[name] for name in replaced}
     keys = [column.name for column in table.__table__.primary_key]
-    session.connection().execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
