@@ -6,9 +6,9 @@ request, and a burst shows only in several.
 
 A person's program that fetches through a proxy is a person: Gmail's (GoogleImageProxy), Yahoo's and Yandex's
 load a picture when the mail is opened, although lists of crawlers name them. Apple Mail with Mail Privacy
-Protection is a machine: it loads every picture in the background, "regardless of whether you engage with the
-email" (Apple, Mail Privacy Protection & Privacy), and says no more of itself than "Mozilla/5.0", as senders
-have found. The opens of such a reader are lost to everybody; a click is not.
+Protection is a machine: it loads every picture in the background, whether or not the mail is read (Apple,
+"Mail Privacy Protection & Privacy"), and says no more of itself than "Mozilla/5.0", as senders have found.
+The opens of such a reader are lost to everybody; a click is not.
 """
 
 from __future__ import annotations
