@@ -16,6 +16,7 @@ from core.db.models import Campaign, Event, Message, Suppression
 from core.db.states import EventType
 from core.events.machines import signs_of
 from core.reports.rates import campaign_names
+from core.suppressions import domain_entry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class MessageStory:
     campaign_name: str | None  # None: transactional
     events: list[Event]  # oldest first
     machines: dict[int, str]  # by id those opens and clicks that no person made, and what shows it
-    suppression: Suppression | None  # the address's latest entry; `released_at` None: in force
+    suppression: Suppression | None  # of the address or its domain, the latest; `released_at` None: in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,19 @@ def _machines(events: Sequence[Event]) -> dict[int, str]:
 
 
 def _latest_suppression(session: Session, tenant_id: int, address_key: str) -> Suppression | None:
-    query = (
-        select(Suppression)
-        .where(Suppression.tenant_id == tenant_id, Suppression.address == address_key)
-        .order_by(Suppression.released_at.is_(None).desc(), Suppression.id.desc())
-        .limit(1)
+    """The address's own entry in force, else its domain's, else its last one that was released."""
+    whole_domain = domain_entry_of(address_key)
+    of_tenant = Suppression.tenant_id == tenant_id
+    in_force = select(Suppression).where(
+        of_tenant, Suppression.address.in_([address_key, whole_domain]), Suppression.released_at.is_(None)
     )
-    return session.scalars(query).first()
+    found = {entry.address: entry for entry in session.scalars(in_force)}
+    if entry := found.get(address_key) or found.get(whole_domain):
+        return entry
+    released = select(Suppression).where(
+        of_tenant, Suppression.address == address_key, Suppression.released_at.is_not(None)
+    )
+    return session.scalars(released.order_by(Suppression.id.desc()).limit(1)).first()
 
 
 def _recent(event: Event, campaign_name: str | None, *, plain: bool) -> RecentEvent:

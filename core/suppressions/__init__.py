@@ -10,7 +10,7 @@ from core.suppressions.adding import Added, add, add_several, whole_providers_in
 from core.suppressions.comparing import compare_due
 from core.suppressions.differences import ALERT, Kind
 from core.suppressions.directory import Story, count, list_suppressions, story
-from core.suppressions.domains import entry_of, is_domain, is_whole_provider
+from core.suppressions.domains import domain_entry_of, entry_of, is_domain, is_whole_provider
 from core.suppressions.entries import Provenance, suppress, suppressed_among, told
 from core.suppressions.exporting import EXPORTED, export_csv
 from core.suppressions.importing import Imported, Preflight, check_import, import_csv, inspect_import
@@ -51,6 +51,7 @@ __all__ = [
     "compare_due",
     "compare_now",
     "count",
+    "domain_entry_of",
     "entry_of",
     "export_csv",
     "import_csv",

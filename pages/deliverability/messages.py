@@ -11,6 +11,7 @@ from core import reports
 from core.access import Action
 from core.db.models import Event, Message, Suppression
 from core.reports import MessageStory
+from core.suppressions import is_domain
 from pages._ui.actions import report
 from pages._ui.format import escape, escape_badge, moment, plural, provider, status
 from pages._ui.runtime import begin, tenant_choice
@@ -59,7 +60,7 @@ def _draw_suppression(suppression: Suppression | None) -> None:
         st.success("This address is not on the suppression list.", icon=":material/mark_email_read:")
     elif suppression.released_at is None:
         st.warning(
-            f"On the suppression list since {moment(suppression.created_at, tenant.timezone)} "
+            f"{_listed(suppression)} since {moment(suppression.created_at, tenant.timezone)} "
             f"({status(suppression.reason).label.lower()}): nothing is sent to it.",
             icon=":material/block:",
         )
@@ -70,6 +71,12 @@ def _draw_suppression(suppression: Suppression | None) -> None:
             f"by {escape(suppression.released_by or '')}: {escape(suppression.release_reason or '')}",
             icon=":material/history:",
         )
+
+
+def _listed(suppression: Suppression) -> str:
+    if is_domain(suppression.address):
+        return f"Everybody at {escape(suppression.address[1:])} is on the suppression list"
+    return "On the suppression list"
 
 
 def _draw_story(story: MessageStory, *, opened: bool) -> None:

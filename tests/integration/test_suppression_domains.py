@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event, select
 
-from core import audit, campaigns, sending, suppressions
+from core import audit, campaigns, reports, sending, suppressions
 from core.access import SYSTEM, Actor
 from core.app import App
 from core.db.models import Message
@@ -236,3 +236,17 @@ def test_an_entry_tells_its_story_to_its_own_tenant_only(app: App, cast: Cast, a
     assert told.domain.id == rule.id
     with pytest.raises(NotFound, match="no such entry"):
         suppressions.story(app, cast.charlie, cast.globex.id, entry.id)
+
+
+@SQLITE
+def test_who_looks_an_address_up_is_told_of_its_domain(app: App, cast: Cast, simulator: Simulator) -> None:
+    sender = verified_sender(app, simulator, cast.acme.id, "news@acme-mail.io")
+    draft(app, cast.acme.id, sender.id, ["bert@example.net"])
+    suppressions.add(app, cast.bob, cast.acme.id, "@example.net")
+    [story] = reports.find_messages(app, cast.bob, cast.acme.id, "Bert@example.net")
+    assert story.suppression is not None
+    assert story.suppression.address == "@example.net"
+    here(app, cast.acme.id, "bert@example.net")
+    [story] = reports.find_messages(app, cast.bob, cast.acme.id, "bert@example.net")
+    assert story.suppression is not None
+    assert story.suppression.address == "bert@example.net"
