@@ -55,7 +55,7 @@ class HandClock:
 
 @dataclass
 class Hook:
-    """What the webhook got, and what it answers. `silent_for`: hosts whose requests hang until `let_go`."""
+    """What the webhook got, and what it answers; while `dripping`, byte by byte without an end."""
 
     port: int = 0
     status: int = 200

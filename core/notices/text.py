@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from core.alerts import PAGE_OF, News
 from core.plain import visible
 
-LONGEST_SENTENCE = 600
+LONGEST_SENTENCE = 500
 INVISIBLE = "\u2060"  # word joiner: parts what a chat would take for a sign, and cannot be seen
 TEST = "This is a test: alerts of Postyard arrive here."
 

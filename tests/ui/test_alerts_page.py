@@ -63,6 +63,18 @@ def test_open_alerts_lead_to_the_page_that_helps_and_the_history_is_filtered(
     assert list(at.dataframe[0].value["Tenant"]) == ["Globex"]
 
 
+def test_the_overview_shows_the_newest_and_leads_to_the_others(
+    console: Console, people: People, bare_app: App, two_tenants: None
+) -> None:
+    for number in range(10):
+        raised(bare_app, 1, f"Number {number} differs.", hours_ago=number)
+    at = console(people("carol", Role.ANALYST, "acme"))
+    assert not at.exception
+    assert "Number 7 differs." in said(at)
+    assert "Number 8 differs." not in said(at)
+    assert "2 more" in [page.proto.label for page in at.get("page_link")]
+
+
 @pytest.mark.parametrize("role", [Role.ACCOUNT_MANAGER, Role.ANALYST])
 def test_who_is_assigned_to_a_tenant_sees_its_alerts_alone_and_no_channels(
     console: Console, people: People, bare_app: App, two_tenants: None, role: Role
