@@ -66,5 +66,6 @@ def _ingest(app: App, account: Account, block: list[Received]) -> Ingested:
 def _log(error: Exception, size: int) -> None:
     """PostgreSQL tells the whole row in what follows the first line: addresses are for no log."""
     what = "one event" if size == 1 else f"a block of {size} events"
-    first_line = str(error).partition("\n")[0]
-    logger.error("%s cannot be stored: %s", what, first_line, exc_info=not isinstance(error, SQLAlchemyError))
+    level = logging.ERROR if size == 1 else logging.WARNING
+    is_bug = size == 1 and not isinstance(error, SQLAlchemyError)
+    logger.log(level, "%s cannot be stored: %s", what, str(error).partition("\n")[0], exc_info=is_bug)

@@ -22,6 +22,7 @@ from core.db.models import (
     Identity,
     JobRun,
     Message,
+    ParkedEvent,
     Sender,
     Suppression,
     Tenant,
@@ -40,7 +41,7 @@ EVIL = (
 )
 PAGES = ("", "tenants", "tenants?view=Setup", "accounts", "senders", "senders?sender=1", "campaigns",
          "campaigns?campaign=1", "reputation", "suppressions", "messages", "audit", "health",
-         "users", "alerts")  # fmt: skip
+         "users", "alerts", "events")  # fmt: skip
 ADDRESS = "ann@example.com"
 # What a domain's name server answered, and what was made of it.
 FINDING = {"key": "CNAME a._domainkey.acme-mail.io dkim", "type": "CNAME", "required": True,
@@ -71,6 +72,8 @@ def hostile(app: App) -> None:
                 access_request={"website_url": EVIL, "contacts": [EVIL]},
                 access_requested_by=EVIL,
                 access_requested_at=at,
+                queue_url="q",
+                dead_letter_queue_url="q-dlq",
             )
         )
         tenant = add(
@@ -170,6 +173,31 @@ def hostile(app: App) -> None:
             )
         )
         add(
+            Event(
+                tenant_id=tenant,
+                message_id=message,
+                type="CLICK",
+                recipient=ADDRESS,
+                occurred_at=at,
+                received_at=at,
+                uid="2",
+                raw=EVIL,
+                link=EVIL,
+                user_agent=EVIL,
+                ip_address=EVIL,
+            )
+        )
+        add(
+            ParkedEvent(
+                uid="3",
+                account_id=account,
+                tenant_id=tenant,
+                reason="unreadable",
+                body=EVIL,
+                received_at=at,
+            )
+        )
+        add(
             Suppression(
                 tenant_id=tenant,
                 address=ADDRESS,
@@ -223,6 +251,7 @@ def test_hostile_text_is_inert_on_every_page(
             "senders",
             "senders?sender=1",
             "campaigns?campaign=1",
+            "events",
         ):
             assert "onerror=alert(1)" in main.inner_text(), f"{path} shows none of it: nothing is proved"
     assert ran == []
