@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import MetaData, Table, select, text
+from sqlalchemy.orm import Session
 
 from core.db import migrate
 from core.db.engine import Database
 from core.db.models import Identity, Installation, Sender, Tenant
 from core.errors import ConfigurationError
+from core.events import counting
 from tests.conftest import DATABASES
 
 
@@ -101,6 +104,62 @@ def test_a_database_of_the_first_release_is_as_old_as_its_last_beat(first_revisi
     with first_revision.read() as session:
         [installation] = session.scalars(select(Installation))
     assert (installation.beat, installation.beat_at) == (0, datetime(2026, 10, 1, 9, tzinfo=UTC))
+
+
+def test_mail_that_was_counted_by_days_of_utc_is_counted_by_its_tenants_days(
+    first_revision: Database,
+) -> None:
+    migrate.upgrade(first_revision, "0003")
+    at = datetime(2026, 5, 4, 20, tzinfo=UTC)  # the fifth in Singapore
+    facts: dict[str, dict[str, Any]] = {
+        "accounts": {"region": "ap-southeast-1"},
+        "tenants": {"account_id": 1, "timezone": "Asia/Singapore"},
+        "identities": {"tenant_id": 1},
+        "senders": {"tenant_id": 1, "identity_id": 1},
+        "contents": {"tenant_id": 1},
+        "messages": {
+            "tenant_id": 1, "sender_id": 1, "content_id": 1, "armed_at": at, "opened_at": at,
+            "address_key": "ann@example.com", "counts_in_rates": True,
+        },
+        "daily_counts": {
+            "tenant_id": 1, "day": at.date(), "campaign_id": 0, "recipient_domain": "example.com",
+            "sent": 1, "delivered": 1, "opened": 1,
+        },
+    }  # fmt: skip
+    with first_revision.begin() as session:
+        for table, values in facts.items():
+            _insert(session, table, {"id": 1, **values})
+        for number, kind in enumerate(("SEND", "DELIVERY", "OPEN"), 1):
+            told = {"tenant_id": 1, "message_id": 1, "type": kind, "counts_in_rates": True}
+            _insert(
+                session,
+                "events",
+                {"id": number, "uid": kind, "occurred_at": at.replace(minute=number), **told},
+            )
+
+    migrate.upgrade(first_revision)
+
+    with first_revision.read() as session:
+        kept = counting.kept(session, 1)
+        assert kept == counting.recount(session, 1)
+    assert dict(kept.daily) == {(1, date(2026, 5, 5), 0): [1, 1, 0, 0, 0, 1, 0, 0, 0, 0]}
+    assert dict(kept.totals) == {(1, "example.com"): [1]}
+
+
+def _insert(session: Session, name: str, values: dict[str, Any]) -> None:
+    """Whatever else a row needs is empty."""
+    table = Table(name, MetaData(), autoload_with=session.connection())
+    empty: dict[type, Any] = {
+        str: "", int: 0, float: 0.0, bool: False, datetime: datetime(2026, 5, 1, tzinfo=UTC),
+    }  # fmt: skip
+    needed = {
+        column.name: empty.get(column.type.python_type, {})
+        for column in table.columns
+        if not column.nullable and column.name not in values
+    }
+    session.execute(
+        table.insert(), needed | {key: each for key, each in values.items() if key in table.columns}
+    )
 
 
 def test_an_empty_database_is_refused_with_what_to_run(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -227,6 +230,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("queues_counted_at", models.UtcDateTime(timezone=True), nullable=True))
 
     _without_domains()
+    _by_local_days()
 
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.add_column(sa.Column("link", sa.Text(), nullable=True))
@@ -413,6 +417,69 @@ def _without_domains() -> None:
         "SELECT tenant_id, domain, sum(sent) FROM domain_counts GROUP BY tenant_id, domain"
     )
     op.execute("DROP TABLE counts_before")
+
+
+# What a message's events amount to, as the ingest before this revision counted it.
+TOLD = """
+SELECT message_id,
+  max(CASE WHEN type = 'SEND' THEN 1 ELSE 0 END) AS sent,
+  max(CASE WHEN type = 'DELIVERY' THEN 1 ELSE 0 END) AS arrived,
+  max(CASE WHEN type = 'BOUNCE' AND bounce_type = 'PERMANENT' THEN 1 ELSE 0 END) AS bounced,
+  max(CASE WHEN type = 'BOUNCE' AND bounce_type <> 'PERMANENT' THEN 1 ELSE 0 END) AS given_up,
+  max(CASE WHEN type = 'COMPLAINT' AND coalesce(feedback_type, '') <> 'not-spam' THEN 1 ELSE 0 END)
+    AS complained,
+  max(CASE WHEN type = 'OPEN' THEN 1 ELSE 0 END) AS opened,
+  max(CASE WHEN type = 'CLICK' THEN 1 ELSE 0 END) AS clicked,
+  max(CASE WHEN type IN ('REJECT', 'RENDERING_FAILURE') THEN 1 ELSE 0 END) AS rejected
+FROM events WHERE tenant_id = :tenant AND counts_in_rates GROUP BY message_id
+"""
+SUMS = """
+sum(sent), sum(arrived * (1 - bounced)), sum(bounced), sum(given_up * (1 - bounced) * (1 - arrived)),
+sum(complained), sum(opened), sum(clicked), sum(rejected), 0, 0
+"""
+LOCAL_DAY = {
+    "sqlite": "local_day(coalesce(m.armed_at, m.created_at), :zone)",
+    "postgresql": "CAST(coalesce(m.armed_at, m.created_at) AT TIME ZONE :zone AS date)",
+}
+# A zone that is not known (any more) is UTC.
+ZONES = {"sqlite": "SELECT timezone FROM tenants", "postgresql": "SELECT name FROM pg_timezone_names"}
+DOMAIN = {"sqlite": "domain_of(m.address_key)", "postgresql": "substring(m.address_key from '[^@]*$')"}
+
+
+def _by_local_days() -> None:
+    """Mail was counted by UTC's days; from now on by those of its tenant's zone: where that is another, it is
+    counted again from its events."""
+    bind = op.get_bind()
+    kind = bind.dialect.name
+    if kind == "sqlite":
+        connection = bind.connection.dbapi_connection
+        connection.create_function("local_day", 2, _local_day)
+        connection.create_function("domain_of", 1, lambda address: address.rpartition("@")[2])
+    known = set(bind.scalars(sa.text(ZONES[kind])))
+    tenants = bind.execute(sa.text("SELECT id, timezone FROM tenants WHERE timezone <> 'UTC'")).all()
+    names = ", ".join((*COUNTS, *BY_MACHINE))
+    for tenant in [tenant for tenant in tenants if tenant.timezone in known]:
+        for table, key, value in (
+            ("daily_counts", "campaign_id", "coalesce(m.campaign_id, 0)"),
+            ("domain_counts", "domain", DOMAIN[kind]),
+        ):
+            counts = sa.table(table, sa.column("tenant_id"))
+            bind.execute(sa.delete(counts).where(counts.c.tenant_id == tenant.id))
+            counted = (
+                f"INSERT INTO {table} (tenant_id, day, {key}, {names}) "  # noqa: S608  names of ours
+                f"SELECT m.tenant_id, {LOCAL_DAY[kind]}, {value}, {SUMS} FROM messages m "
+                f"JOIN ({TOLD}) AS told ON told.message_id = m.id WHERE m.counts_in_rates GROUP BY 1, 2, 3"
+            )
+            bind.execute(sa.text(counted), {"tenant": tenant.id, "zone": tenant.timezone})
+
+
+def _local_day(at: str, zone: str) -> str:
+    moment = datetime.fromisoformat(at)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    try:
+        return moment.astimezone(ZoneInfo(zone)).date().isoformat()
+    except (ZoneInfoNotFoundError, ValueError):
+        return moment.astimezone(UTC).date().isoformat()
 
 
 def _with_domains() -> None:
