@@ -145,6 +145,18 @@ def tally(events: Iterable[Any], made: Any = None) -> Tally:
     )
 
 
+def outcome_of(message: Any, moved: Sequence[int]) -> Outcome | None:
+    """The message's step, from what it newly adds to COLUMNS; None where it is none."""
+    _, delivered, bounced, transient, complaints, *_ = moved
+    if not (delivered or bounced or transient or complaints):
+        return None
+    campaign_id, outcomes = message.campaign_id or 0, delivered + bounced + transient
+    return Outcome(
+        message.tenant_id, campaign_id, _domain(message), _armed_at(message),
+        outcomes, bounced, delivered, complaints,
+    )  # fmt: skip
+
+
 @dataclass(slots=True, eq=False)
 class Changes(Counted):
     """What one transaction adds to the rollups; `outcomes` in the order its messages are moved."""
@@ -157,15 +169,8 @@ class Changes(Counted):
             return
         moved = [now - then for now, then in zip(after, before, strict=True)]
         self.add(message, zone, moved)
-        _, delivered, bounced, transient, complaints, *_ = moved
-        if delivered or bounced or transient or complaints:
-            campaign_id, outcomes = message.campaign_id or 0, delivered + bounced + transient
-            self.outcomes.append(
-                Outcome(
-                    message.tenant_id, campaign_id, _domain(message), _armed_at(message),
-                    outcomes, bounced, delivered, complaints,
-                )
-            )  # fmt: skip
+        if outcome := outcome_of(message, moved):
+            self.outcomes.append(outcome)
         if (after[2], after[4]) > (before[2], before[4]):
             self.judged[message.tenant_id].add(message.campaign_id or 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.reports.counts import Counts, DayRates
+from core.reports.dry_run import DryRun, WouldHave, dry_run
 from core.reports.health import Health, health
 from core.reports.messages import MessageStory, RecentEvent, find_messages, recent_events
 from core.reports.overview import TenantToday, overview
@@ -22,15 +23,18 @@ __all__ = [
     "Counts",
     "DayRates",
     "DomainRates",
+    "DryRun",
     "Health",
     "MessageStory",
     "Pause",
     "ProviderRates",
     "RecentEvent",
     "TenantToday",
+    "WouldHave",
     "by_campaign",
     "by_domain",
     "by_provider",
+    "dry_run",
     "find_messages",
     "health",
     "overview",

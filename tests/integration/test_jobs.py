@@ -53,6 +53,7 @@ ALL = {
     "finish cancelling campaigns": (30, campaigns.finish_cancelled_due),
     "tell of unknown messages": (300, unknown.alert_due),
     "judge warm-ups": (300, warm_ups.judge_due),
+    "brake AWS accounts": (300, reputation.brake.apply_due),
     "look again at reputation warnings": (600, reputation.look_again_due),
     "learn how late complaints come": (21600, reputation.learn_due),
     "forget what tenants sent long ago": (3600, limits.forget_old),
