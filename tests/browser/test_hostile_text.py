@@ -238,6 +238,11 @@ def test_hostile_text_is_inert_on_every_page(
             page.get_by_label("Recipient's address").fill(ADDRESS)
             page.get_by_role("button", name="Search").click()
             expect(page.get_by_text("What happened, in order").first).to_be_visible()
+        if path == "events":
+            page.get_by_role("tab", name="Parked events").click()
+            table = page.get_by_test_id("stDataFrame").filter(visible=True)
+            table.click(position={"x": 16, "y": 52})  # its first row
+            expect(page.get_by_text("Parked event 1:")).to_be_visible()
         settle(page)
         main = page.get_by_test_id("stApp")
         assert main.locator("img[src*=evil], img[src=x], a[href^=javascript]").count() == 0, path
