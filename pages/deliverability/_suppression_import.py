@@ -63,6 +63,7 @@ def _look_through(app: App, actor: Actor, tenant: Tenant, content: bytes, name: 
     with report(rerun=False):
         done = suppressions.import_csv(app, actor, tenant.id, content, name, mapping, whole_providers=agreed)
     if done is not None:
+        _checked.clear()
         flash(_told(done))
         stop_asking()
         st.rerun()
@@ -111,10 +112,9 @@ def _draw_found(found: Preflight) -> None:
         st.metric("On the list already", found.already, border=True, format="localized")
         st.metric("Rejected", len(found.rejected), border=True, format="localized")
     reasons = [f"{count(number)} {status(reason).label.lower()}" for reason, number in found.reasons.items()]
-    if found.domains:
-        reasons.append(f"of them {plural(found.domains, 'whole domain')}")
+    domains = f"; {plural(found.domains, 'whole domain')} among them" if found.domains else ""
     if reasons:
-        st.caption("New by reason: " + ", ".join(reasons) + ". Nothing is stored yet.")
+        st.caption(f"New by reason: {', '.join(reasons)}{domains}. Nothing is stored yet.")
     if not found.new:
         st.info("Nothing of this file would be added.", icon=":material/info:")
     draw_rejections("Rejected rows", "rejected", found.rejected, expanded=True)
