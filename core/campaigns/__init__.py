@@ -1,10 +1,12 @@
 """Campaigns: from an uploaded list to a start, and every state between. Sending happens in core/sending.
 
 creating.py makes a draft of a list, moves.py says which state may follow which, pace.py how fast and until
-when, directory.py looks them up, views.py shows them with their counts."""
+when, directory.py looks them up, views.py shows them with their counts, causes.py names those that their
+tenant was paused for."""
 
 from __future__ import annotations
 
+from core.campaigns.causes import Cause, causes_of_pause
 from core.campaigns.creating import Created, always_there, check, create
 from core.campaigns.directory import find_tenant_of, get_campaign, list_campaigns, list_messages, status
 from core.campaigns.moves import (
@@ -23,9 +25,11 @@ from core.campaigns.views import CampaignView
 
 __all__ = [
     "CampaignView",
+    "Cause",
     "Created",
     "always_there",
     "cancel",
+    "causes_of_pause",
     "check",
     "create",
     "expire_due",

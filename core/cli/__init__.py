@@ -29,6 +29,7 @@ COMMANDS = {
     "send": "Send one mail to one recipient.",
     "sending": "Whether mail leaves, what waits, and letting it go after a restore.",
     "suppressions": "Addresses a tenant must not write to.",
+    "reputation": "When bad news pauses a tenant, and when it would have.",
     "events": "What comes back from SES.",
     "alerts": "What a person should know, and where it is sent.",
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import core.campaigns
 import core.drift
 import core.tenants
 from core.access import Actor
@@ -59,14 +60,24 @@ def pause(app: App, actor: Actor, slug: str, reason: str) -> Answer:
 @tenants.command("resume")
 @click.argument("slug")
 @click.option("--reason", required=True, help="What has changed; people will read it.")
+@click.option("--keep-campaign", is_flag=True, help="Let the campaign go on that it was paused for.")
 @operation
-def resume(app: App, actor: Actor, slug: str, reason: str) -> Answer:
-    """Let a paused tenant send again; its rates are judged anew from now."""
+def resume(app: App, actor: Actor, slug: str, reason: str, keep_campaign: bool) -> Answer:
+    """Let a paused tenant send again, on probation; its rates are judged anew from now. The campaign that it
+    was paused for is cancelled first."""
     tenant = core.tenants.get_by_slug(app, actor, slug)
+    causes = [] if keep_campaign else core.campaigns.causes_of_pause(app, actor, tenant.id)
+    cancelled = [cause.campaign for cause in causes if cause.is_alone]
+    for campaign in cancelled:
+        core.campaigns.cancel(app, actor, tenant.id, campaign.id)
     resumed = core.tenants.resume(app, actor, tenant.id, reason)
-    held = core.tenants.held_by_aws(resumed)
-    said = f"Tenant {slug} may send again." if held is None else f"Tenant {slug} is resumed here. {held}"
-    return Answer(as_json(core.tenants.get_by_slug(app, actor, slug)), said)
+    held, probation = core.tenants.held_by_aws(resumed), core.tenants.probation(app, actor, tenant.id)
+    said = [
+        *(f"Campaign {campaign.id} ({campaign.name}) is cancelled." for campaign in cancelled),
+        f"Tenant {slug} may send again." if held is None else f"Tenant {slug} is resumed here. {held}",
+        *([probation.sentence] if probation is not None else []),
+    ]
+    return Answer(as_json(core.tenants.get_by_slug(app, actor, slug)), "\n".join(said))
 
 
 @tenants.command("show")

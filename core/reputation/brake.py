@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import alerts, audit, tenants
-from core.access import SYSTEM
+from core.access import SYSTEM, Action, Actor
 from core.app import App
 from core.db.models import Account, Alert, Campaign, DailyCount, Tenant
 from core.db.states import SendingStatus
@@ -63,6 +63,14 @@ class Standing:
     def rate(self, signal: Signal) -> float:
         bad, among = self.of(signal)
         return bad / among if among else 0.0
+
+
+def standings(app: App, actor: Actor) -> list[tuple[Account, Standing]]:
+    """Every AWS account, by name, with what its tenants that may send do to its rates now."""
+    actor.must(Action.SEE_HEALTH)
+    with app.db.read() as session:
+        accounts = list(session.scalars(select(Account).order_by(Account.name)))
+        return [(account, standing(session, account.id, app.now())) for account in accounts]
 
 
 def apply(session: Session, account_id: int, at: datetime) -> tuple[int, ...]:
