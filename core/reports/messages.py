@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from core.access import Action, Actor
 from core.app import App
-from core.db.models import Campaign, Event, Message, Suppression
+from core.db.models import Campaign, Event, Heartbeat, Message, Suppression
 from core.db.states import EventType
 from core.events.machines import signs_of
 from core.reports.rates import campaign_names
@@ -76,13 +76,13 @@ def find_messages(
 def recent_events(
     app: App, actor: Actor, tenant_id: int, limit: int = 100, types: Sequence[EventType] | None = None
 ) -> list[RecentEvent]:
-    """The latest events, newest first."""
+    """The latest events, newest first; without those of heartbeats, which are nobody's mail."""
     actor.must(Action.SEE_REPORTS, tenant_id)
     query = (
         select(Event, Campaign.name)
         .join(Message, Message.id == Event.message_id)
         .outerjoin(Campaign, Campaign.id == Message.campaign_id)
-        .where(Event.tenant_id == tenant_id)
+        .where(Event.tenant_id == tenant_id, ~exists().where(Heartbeat.message_id == Event.message_id))
         .order_by(Event.id.desc())
         .limit(limit)
     )

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from core import alerts, events, tenants
+from core import alerts, events, reports, tenants
 from core.access import SYSTEM, Actor
 from core.app import App, build_app
-from core.db.models import Account, AuditEntry, Content, Heartbeat, Message, Sender, TenantUsage
+from core.db.models import Account, AuditEntry, Content, Event, Heartbeat, Message, Sender, TenantUsage
 from core.db.states import EventType
 from core.errors import InputError, NotFound, PermissionDenied
 from core.events import heartbeat
@@ -104,7 +104,9 @@ def test_it_counts_in_no_report_and_takes_nothing_of_the_tenants_limits(ledger: 
         assert sum(session.scalars(select(TenantUsage.recipients))) == 0
         assert [entry.action for entry in session.scalars(select(AuditEntry))] == ["set heartbeat"]
         assert len(session.scalars(select(Content)).all()) == 2  # the campaign's, and the beat's
+        assert len(session.scalars(select(Event)).all()) == 1
     assert ledger.counts() == Counted()
+    assert reports.recent_events(ledger.app, SYSTEM, ledger.tenant.id) == []
 
 
 def test_one_that_is_not_back_in_five_minutes_is_told_of_until_the_next_good_one(

@@ -134,7 +134,7 @@ class Heartbeat(Base):
     __tablename__ = "heartbeats"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
-    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"), index=True)
     begun_at: Mapped[datetime]
     returned_at: Mapped[datetime | None]
     __table_args__ = (Index(None, "account_id", "id"),)

@@ -216,6 +216,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("heartbeats", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_heartbeats_account_id_id"), ["account_id", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_heartbeats_message_id"), ["message_id"], unique=False)
 
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("heartbeat_sender_id", sa.Integer(), nullable=True))
@@ -364,6 +365,7 @@ def downgrade() -> None:
         batch_op.drop_column("heartbeat_sender_id")
 
     with op.batch_alter_table("heartbeats", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_heartbeats_message_id"))
         batch_op.drop_index(batch_op.f("ix_heartbeats_account_id_id"))
 
     op.drop_table("heartbeats")
