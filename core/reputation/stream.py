@@ -94,7 +94,7 @@ class Finding:
         if not self.domains:
             return None
         domain, count = max(self.domains.items(), key=lambda entry: (entry[1], entry[0]))
-        return domain, count / sum(self.domains.values())
+        return domain, count / max(sum(self.domains.values()), self.bad)
 
     @property
     def is_one_domains(self) -> bool:
