@@ -13,6 +13,7 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
@@ -199,16 +200,20 @@ def _of(account: Account, now: datetime) -> AccountLag:
 
 
 def _count(app: App, account: Account) -> bool:
-    """Ask SQS how many messages wait; False when it does not answer."""
+    """Ask SQS how many messages wait; False when it does not answer. Where some do and nobody has ever
+    measured, the lag is reckoned from now on: a scheduler may be unable to receive at all."""
     sqs, dead = app.providers.queue(account.region), account.dead_letter_queue_url
     try:
-        counted = {
+        counted: dict[str, Any] = {
             "waiting": sqs.depth(str(account.queue_url)),
             "dead_letters": sqs.depth(dead) if dead else 0,
         }
     except ProviderError as e:
         logger.warning("the event queues of account %s were not counted: %s", account.name, e)
         return False
+    if counted["waiting"]:
+        counted["lag_seconds"] = func.coalesce(Account.lag_seconds, 0.0)
+        counted["lag_at"] = func.coalesce(Account.lag_at, app.now())
     with app.db.begin() as session:
         session.execute(
             update(Account).where(Account.id == account.id).values(**counted, queues_counted_at=app.now())

@@ -129,14 +129,22 @@ def test_an_empty_queue_that_nobody_measures_has_no_lag(ledger: Ledger, alice: A
     assert events.lag_seconds(later(ledger, 3630), alice).seconds == 0
 
 
-def test_before_anybody_has_measured_nothing_is_known_and_nothing_alarmed(
+def test_before_anybody_has_measured_and_while_nothing_waits_nothing_is_alarmed(
     ledger: Ledger, alice: Actor
 ) -> None:
-    for seconds in (0, 30):
-        events.watch_due(holding(later(ledger, seconds), waiting=7))
+    for seconds in (0, 30, 3600):
+        events.watch_due(later(ledger, seconds))
     [account] = events.lag_seconds(ledger.app, alice).accounts
-    assert (account.seconds, account.measured_at, account.waiting) == (None, None, 7)
+    assert (account.measured_at, account.waiting) == (None, 0)
     assert not told(ledger, alice)
+
+
+def test_a_queue_that_nobody_was_ever_able_to_read_is_told_of(ledger: Ledger, alice: Actor) -> None:
+    for seconds, is_told in ((0, False), (30, False), (61, False), (91, True)):
+        events.watch_due(holding(later(ledger, seconds), waiting=7))
+        assert ("events lag" in told(ledger, alice)) is is_told
+    [account] = events.lag_seconds(later(ledger, 91), alice).accounts
+    assert (account.seconds, account.is_stale, account.waiting) == (91, True, 7)
 
 
 def test_of_two_schedulers_the_one_that_is_behind_is_believed(ledger: Ledger, alice: Actor) -> None:
