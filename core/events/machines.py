@@ -1,8 +1,9 @@
 """Machines: which opens and clicks of one message no person made, from all that is known of it. Pure.
 
 Two things are facts of others: SES's own word (`isBotEvent`, "Likely" or "Unlikely", since August 2026), and
-the user agents of programs. The rest are figures of ours. SES's "Unlikely" acquits nobody: it is said of one
-request, and a burst shows only in several.
+the user agents of programs. The rest are figures of ours. SES's "Unlikely" outweighs one of them, that
+something came too quickly, which SES sees as well; it outweighs no user agent that names a program, and no
+burst, which shows only in several events.
 
 A person's program that fetches through a proxy is a person: Gmail's (GoogleImageProxy), Yahoo's and Yandex's
 load a picture when the mail is opened, although lists of crawlers name them. Apple Mail with Mail Privacy
@@ -31,7 +32,7 @@ from core.db.states import EventType
 # (recounting.py). A newer list of crawlers is a change, too.
 RULES = zlib.crc32(f"1, crawlers {version('crawler-user-agents')}".encode()) >> 1
 
-# Ours. SES's clock says both times; a gateway looks at a mail before it takes it, or at once.
+# Ours, where the provider gives no word of its own: a gateway looks at a mail before it takes it, or at once.
 TOO_QUICK = timedelta(seconds=2)
 # Ours. Who reads does not follow three different links in ten seconds; who scans follows all of them.
 BURST_LINKS, BURST_WITHIN = 3, timedelta(seconds=10)
@@ -110,10 +111,16 @@ def _sign(event: Any, delivered_at: datetime | None, bursts: Sequence[Burst]) ->
         return Sign.SES
     if sign := _of_user_agent(event.user_agent or "", is_click=event.type == EventType.CLICK):
         return sign
-    if delivered_at is not None and event.occurred_at < delivered_at + TOO_QUICK:
+    if _is_too_quick(event, delivered_at):
         return Sign.QUICK
     latest = bisect_right(bursts, event.occurred_at, key=lambda burst: burst.since) - 1
     return Sign.BURST if latest >= 0 and bursts[latest].has(event) else None
+
+
+def _is_too_quick(event: Any, delivered_at: datetime | None) -> bool:
+    if delivered_at is None or event.bot_likely is False:
+        return False
+    return bool(event.occurred_at < delivered_at + TOO_QUICK)
 
 
 class Burst(NamedTuple):

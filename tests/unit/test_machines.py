@@ -86,8 +86,9 @@ def test_apple_mail_loads_pictures_of_mail_that_nobody_has_read() -> None:
     assert sign(opened(user_agent="Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X)")) is None
 
 
-def test_ses_is_believed_when_it_says_likely_and_acquits_nobody() -> None:
+def test_ses_is_believed_when_it_says_likely_and_about_haste_when_it_says_unlikely() -> None:
     assert sign(opened(bot_likely=True), DELIVERY) is Sign.SES
+    assert sign(opened(1, bot_likely=False), DELIVERY) is None
     assert sign(opened(bot_likely=False, user_agent="curl/8.5.0"), DELIVERY) is Sign.PROGRAM
     assert sign(opened(bot_likely=None), DELIVERY) is None
 
