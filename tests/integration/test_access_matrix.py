@@ -1,6 +1,6 @@
 """Every use case called directly by every role, with its own tenant's ids, another tenant's, and none's.
 
-A use case that is not listed in tests/use_cases.py fails the first test, so none can be added without its action.
+A use case that is not listed in tests/use_cases.py fails the first test: none comes without its action.
 """
 
 from __future__ import annotations
