@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.db.models import Identity
-from core.db.states import VerificationStatus
+from core.db.states import FallbackPolicy, VerificationStatus
 from core.dns import Finding, Kind, Mistake, Verdict
 from pages._ui.format import Status, ago, escape, moment, plural
 from pages.sending._readable import readable, visible
@@ -28,6 +28,11 @@ SES_SAYS = {
 }
 GAVE_UP = "Amazon SES looked for the DKIM records for 72 hours and gave up."
 NOT_FOUND = "Amazon SES does not find its records"
+WAITS = "Its campaigns wait, and go on by themselves once it is verified again."
+WAITS_OR_FALLS_BACK = (
+    "Until it is verified again its campaigns go through Resend where the tenant's fallback policy allows "
+    "it; otherwise they wait, and go on by themselves then."
+)
 DKIM_SAYS = {
     "SUCCESS": "DKIM success",
     "FAILED": "DKIM failed",
@@ -86,17 +91,18 @@ def trouble(identity: Identity, zone: str) -> str:
     return f"Broken since {moment(identity.broken_at, zone)}: {lacking}"
 
 
-def explanation(identity: Identity) -> str:
-    """The same at length, with what to do then."""
+def explanation(identity: Identity, fallback_policy: str) -> str:
+    """The same at length, with what to do then. `fallback_policy`: its tenant's."""
     why = GAVE_UP if identity.broken_at is None else identity.broken_reason or ""
-    parts = [visible(why), _ses_says(identity) if identity.broken_at is None else "", mending(identity)]
+    ses_says = _ses_says(identity) if identity.broken_at is None else ""
+    parts = [visible(why), ses_says, mending(identity, fallback_policy)]
     return " ".join(part for part in parts if part)
 
 
-def mending(identity: Identity) -> str:
+def mending(identity: Identity, fallback_policy: str) -> str:
     """What to do then, or what happens by itself."""
     if identity.broken_at is not None:
-        return "Its campaigns wait, and go on by themselves once it is verified again."
+        return WAITS if fallback_policy == FallbackPolicy.NONE else WAITS_OR_FALLS_BACK
     for finding in identity.dns_findings:
         if finding.get("mistake") == Mistake.NO_ZONE:
             return ""  # said above the records

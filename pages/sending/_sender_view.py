@@ -93,7 +93,7 @@ def _draw_state(app: App, actor: Actor, tenant: Tenant, drawn: SenderView, cooli
             st.caption(escape(said))
         if why := trouble(identity, tenant.timezone):
             st.error(escape(why), icon=":material/error:")
-            st.caption(escape(explanation(identity)))
+            st.caption(escape(explanation(identity, tenant.fallback_policy)))
 
 
 def _again(app: App, actor: Actor, tenant: Tenant, drawn: SenderView) -> SenderView:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core import access, senders
 from core.access import Actor
 from core.app import App
-from core.db.models import Identity, Sender, User
+from core.db.models import Identity, Sender, Tenant, User
 from tests.conftest import Cast, verified_sender
 from tests.simulators import Simulator
 from tests.ui.conftest import Console
@@ -181,7 +181,12 @@ def test_a_broken_sender_says_since_when_and_what_happens(
     assert "A DKIM record is missing." not in shown(at)
     at.button(key=f"senders.open.{news.id}").click().run()
     assert "A DKIM record is missing." in shown(at)
-    assert "go on by themselves" in shown(at)
+    assert "Its campaigns wait, and go on by themselves" in shown(at)
+    with app.db.begin() as session:
+        session.execute(update(Tenant).values(fallback_policy="unmatched_sender"))
+    at.run()
+    assert "Its campaigns wait" not in shown(at)
+    assert "its campaigns go through Resend where the tenant's fallback policy allows it" in shown(at)
 
 
 def test_a_better_value_stands_in_place_of_the_expected_one(
