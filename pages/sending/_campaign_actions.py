@@ -15,7 +15,7 @@ from core.db.states import CampaignStatus, ProviderName
 from core.routes import Route
 from pages._ui.actions import ask, asked, confirm, report
 from pages._ui.format import duration, escape, plural, provider
-from pages.sending._campaign_pace import CHANGE, change_pace
+from pages.sending._campaign_pace import CHANGE, change_pace, in_full
 
 START = "start campaign"
 CANCEL = "cancel campaign"
@@ -56,7 +56,7 @@ def draw_dialogs(app: App, actor: Actor, tenant: Tenant, view: CampaignView, way
     if asked(START) == number and isinstance(way, Route):
         confirm(
             "Start campaign",
-            _start_question(view, way),
+            _start_question(tenant, view, way),
             label="Start",
             act=lambda _: campaigns.start(app, actor, tenant.id, number, announced=way),
             done=f"Started {name}.",
@@ -93,9 +93,13 @@ def _from(way: Route) -> str:
     return ", ".join(part for part in parseaddr(way.from_address) if part)
 
 
-def _start_question(view: CampaignView, way: Route) -> str:
+def _start_question(tenant: Tenant, view: CampaignView, way: Route) -> str:
     waiting = view.counts["pending"]
-    question = f"Send to {plural(waiting, 'recipient')}, from {_from(way)}?"
+    through = "Amazon SES" if way.provider == ProviderName.SES else provider(way.provider)
+    question = (
+        f"Send to {plural(waiting, 'recipient')}, from {_from(way)}? "
+        f"Through {through}, {in_full(view.campaign, tenant)} (times in {tenant.timezone})."
+    )
     if way.provider != ProviderName.SES:
         return question
     rate = min(view.account_rate, view.campaign.rate_per_second or view.account_rate)

@@ -59,6 +59,12 @@ def in_words(pace: Campaign | Pace, tenant: Tenant) -> str:
     return ", ".join(parts)
 
 
+def in_full(pace: Campaign | Pace, tenant: Tenant) -> str:
+    """Before anything hangs on it: a day that was typed without its time reaches nobody, the browser keeps it
+    to itself."""
+    return in_words(pace, tenant) or "as fast as the account allows, without an end"
+
+
 def change_pace(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> None:
     campaign = view.campaign
 
@@ -72,9 +78,7 @@ def change_pace(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> N
                 st.rerun()
             agreed = st.button("Change pace", key="confirm.yes", type="primary")
         if agreed:
-            # told in full: a day without its time reaches nobody, the browser keeps it to itself
-            told = in_words(pace, tenant) or "as fast as the account allows, without an end"
-            with report(f"Changed the pace of {campaign.name}: {told}."):
+            with report(f"Changed the pace of {campaign.name}: {in_full(pace, tenant)}."):
                 campaigns.set_pace(
                     app,
                     actor,

@@ -182,3 +182,24 @@ def test_numbers_that_do_not_add_up_are_an_error(page: Visit, app: App, cast: Ca
         session.execute(update(Campaign).values(recipients=3))
     at.run()
     assert "together they are 2, and its list has 3 recipients" in at.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("rate", "until", "told"),
+    [
+        (
+            5.0,
+            datetime(2099, 6, 30, 18, tzinfo=BERLIN),
+            "at most 5 a second, nothing after 30 Jun 2099, 18:00",
+        ),
+        (None, None, "as fast as the account allows, without an end"),
+    ],
+)
+def test_the_start_repeats_way_pace_and_end_before_it_is_confirmed(
+    page: Visit, app: App, cast: Cast, sender: Sender, rate: float | None, until: datetime | None, told: str
+) -> None:
+    campaign_id = draft(app, cast.acme.id, sender.id, addresses(3))
+    campaigns.set_pace(app, access.SYSTEM, cast.acme.id, campaign_id, rate_per_second=rate, send_until=until)
+    at = page(cast.bob, campaign=str(campaign_id))
+    at.button(key="campaign.start").click().run()
+    assert f"Through Amazon SES, {told} (times in Europe/Berlin)." in shown(at).replace("\\", "")
