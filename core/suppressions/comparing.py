@@ -159,7 +159,7 @@ def _keep_page(session: Session, ses_list: SesList, step: Step, page: Suppressed
     if ses_list.tenant_id:
         _mark(session, ses_list, step.begun_at, page.entries, at)
     else:
-        found = [Found(each.address, each.reason, each.listed_at) for each in page.entries]
+        found = [Found(each.address, each.reason, each.listed_at) for each in page.entries if _is_one(each)]
         confirm(session, ses_list, Kind.ON_ACCOUNT_LIST, found, step.begun_at, at)
     return Step(step.begun_at, step.pages + 1, page.next_token)
 
@@ -168,7 +168,7 @@ def _mark(
     session: Session, ses_list: SesList, begun_at: datetime, entries: Sequence[Suppressed], at: datetime
 ) -> None:
     """Ours get the comparison's mark; the others are missing here, but for what was let go meanwhile."""
-    listed = {each.address.lower(): each for each in entries if not is_domain(each.address)}
+    listed = {each.address.lower(): each for each in entries if _is_one(each)}
     among = Suppression.tenant_id == ses_list.tenant_id, is_among(session, Suppression.address, list(listed))
     ours = session.execute(
         select(Suppression.id, Suppression.address)
@@ -192,6 +192,11 @@ def _mark(
         if key not in known and each.listed_at < begun_at - EVENTS_TAKE
     ]
     confirm(session, ses_list, Kind.MISSING_HERE, missing, begun_at, at)
+
+
+def _is_one(entry: Suppressed) -> bool:
+    """Somebody's address: nothing SES says makes an entry for a whole domain; no database keeps a NUL."""
+    return not is_domain(entry.address) and "\x00" not in entry.address
 
 
 def _finish(app: App, ses_list: SesList, step: Step) -> None:

@@ -42,6 +42,14 @@ def entry_of(text: str) -> str:
     return valid_address(f"x{text}")[1:].lower()
 
 
+def known_as(text: str) -> str:
+    """The same for an entry that is looked for: what came from elsewhere need not be an address to us."""
+    try:
+        return entry_of(text)
+    except InputError:
+        return text.strip().lower()
+
+
 def is_domain(entry: str) -> bool:
     return entry.startswith("@")
 

@@ -8,10 +8,11 @@ administrator takes it off, since other applications may use the account.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import audit
@@ -199,13 +200,13 @@ def _repair(app: App, actor: Actor, ses_list: SesList, difference: SuppressionDi
     if difference.kind == Kind.MISSING_AT_SES:
         return _put_at_ses(app, actor, ses_list, difference)
     with app.db.read() as session:
-        was_let_go = _let_go_since(session, difference)
+        was_let_go = _let_go_since(session, [difference])
     if was_let_go:
         app.providers.email(ses_list.region).release_suppressed(ses_list.tenant_name, difference.address)
         return _keep(app, actor, ses_list, difference, "Taken off SES's list: it was released here.")
     with app.db.begin() as session:
         found = _get_open(session, ses_list, difference.id)
-        if _let_go_since(session, found):
+        if _let_go_since(session, [found]):
             raise Conflict(f"Somebody released {found.address} just now. Look again.")
         suppress(session, ses_list.tenant_id, {found.address.lower(): _as_listed(actor, found)}, app.now())
     return _keep(app, actor, ses_list, difference, "Added here.")
@@ -248,7 +249,8 @@ def _add_all(app: App, actor: Actor, ses_list: SesList) -> int:
         now = app.now()
         with app.db.begin() as session:
             rows = _open(session, ses_list, Kind.MISSING_HERE, before, BLOCK)
-            here = [row for row in rows if not _let_go_since(session, row)]
+            let_go = _let_go_since(session, rows)
+            here = [row for row in rows if row.id not in let_go]
             wanted = {row.address.lower(): _as_listed(actor, row) for row in here}
             suppress(session, ses_list.tenant_id, wanted, now)
             for row in here:
@@ -277,15 +279,23 @@ def _as_listed(actor: Actor, difference: SuppressionDifference) -> Provenance:
     )
 
 
-def _let_go_since(session: Session, difference: SuppressionDifference) -> bool:
-    """Whether somebody released it here after SES had listed it: SES's list is what is wrong then."""
-    query = select(Suppression.id).where(
-        Suppression.tenant_id == difference.tenant_id,
-        Suppression.address == difference.address.lower(),
-        Suppression.released_at.is_not(None),
-        Suppression.released_at > (difference.listed_at or difference.found_at),
+def _let_go_since(session: Session, rows: Sequence[SuppressionDifference]) -> set[int]:
+    """Ids of those that somebody released here after SES had listed them: SES's list is wrong then."""
+    query = (
+        select(Suppression.address, func.max(Suppression.released_at))
+        .where(
+            Suppression.tenant_id.in_({row.tenant_id for row in rows}),
+            is_among(session, Suppression.address, [row.address.lower() for row in rows]),
+            Suppression.released_at.is_not(None),
+        )
+        .group_by(Suppression.address)
     )
-    return session.scalar(query.limit(1)) is not None
+    released = {address: at for address, at in session.execute(query) if at is not None}
+    return {
+        row.id
+        for row in rows
+        if (at := released.get(row.address.lower())) and at > (row.listed_at or row.found_at)
+    }
 
 
 def _open(

@@ -14,7 +14,7 @@ from core.app import App
 from core.db.models import Account, Message, Suppression
 from core.db.states import SuppressionReason
 from core.errors import InputError, NotFound, PostyardError, ProviderError
-from core.suppressions.domains import domain_entry_of, is_domain
+from core.suppressions.domains import domain_entry_of, is_domain, known_as
 from core.suppressions.entries import active
 from core.tenants import get_tenant
 
@@ -37,7 +37,7 @@ def release(
     SES; the entry stays as history. After a complaint only an administrator may, after an unsubscription only
     with `recipient_asked`. ProviderError when SES does not answer: the address stays suppressed then."""
     actor.must(Action.RELEASE_SUPPRESSION, tenant_id)
-    key, reason = address.strip().lower(), _said(reason)
+    key, reason = known_as(address), _said(reason)
     with app.db.read() as session:
         _releasable(session, actor, tenant_id, key, recipient_asked=recipient_asked)
     if not is_domain(key):  # SES knows none
@@ -65,7 +65,7 @@ def release_several(
 ) -> Released:
     """`release` for each of them, in turn: one that cannot be released keeps none of the others."""
     actor.must(Action.RELEASE_SUPPRESSION, tenant_id)
-    reason, keys = _said(reason), list(dict.fromkeys(address.strip().lower() for address in addresses))
+    reason, keys = _said(reason), list(dict.fromkeys(map(known_as, addresses)))
     if len(keys) > MOST_AT_ONCE:
         raise InputError(f"Release at most {MOST_AT_ONCE} addresses at once: SES is asked about each.")
     with app.db.read() as session:

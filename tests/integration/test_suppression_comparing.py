@@ -105,7 +105,8 @@ def test_what_no_bounce_puts_on_ses_list_is_never_missing_there(app: App, cast: 
 def test_a_domain_on_ses_list_never_becomes_an_entry(
     app: App, simulator: Simulator, cast: Cast, alice: Actor
 ) -> None:
-    at_ses(simulator, "acme", "@example.com")
+    at_ses(simulator, "acme", "@example.com", "nul\x00@example.com")
+    at_ses(simulator, "", "nul\x00@example.com")
     suppressions.compare_now(app, alice, cast.acme.id)
     assert differences(app, cast.acme.id) == []
 

@@ -171,6 +171,14 @@ def test_an_event_about_an_address_of_a_suppressed_domain_makes_an_entry_of_the_
     assert listed(app, cast.acme.id) == {"@example.net": "manual", "bert@example.net": "event"}
 
 
+@SQLITE
+def test_an_entry_is_released_as_it_is_spelt_anywhere(app: App, cast: Cast, alice: Actor) -> None:
+    for typed, again in (("@Exämple.net", "@exÄmple.net"), ("Jo@Exämple.net", " jo@xn--exmple-cua.net")):
+        suppressions.add(app, cast.bob, cast.acme.id, typed)
+        suppressions.release(app, alice, cast.acme.id, again, "asked")
+    assert listed(app, cast.acme.id) == {}
+
+
 def test_an_address_without_an_entry_of_its_own_is_released_with_its_domain_only(
     app: App, cast: Cast, alice: Actor
 ) -> None:
