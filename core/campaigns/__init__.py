@@ -10,6 +10,7 @@ from core.campaigns.causes import Cause, causes_of_pause
 from core.campaigns.creating import Created, always_there, check, create
 from core.campaigns.directory import find_tenant_of, get_campaign, list_campaigns, list_messages, status
 from core.campaigns.moves import (
+    ENDED,
     cancel,
     finish_cancelled_due,
     move,
@@ -24,6 +25,7 @@ from core.campaigns.pace import expire_due, set_pace
 from core.campaigns.views import CampaignView
 
 __all__ = [
+    "ENDED",
     "CampaignView",
     "Cause",
     "Created",

@@ -7,7 +7,7 @@ import streamlit as st
 from pages._ui.runtime import TENANT
 
 VIEW = "view"  # the query parameter and the tabs of the Tenants page
-TODAY, LIMITS, SETUP = "Today", "Limits", "Setup"  # its values
+TODAY, LIMITS, REPUTATION, SETUP = "Today", "Limits", "Reputation", "Setup"  # its values
 
 
 def link(page: str, label: str, slug: str = "", *, view: str = "") -> None:

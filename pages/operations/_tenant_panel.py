@@ -12,12 +12,14 @@ from core.db.states import SendingStatus
 from core.reports import TenantToday
 from pages._ui import format
 from pages._ui.actions import ask, asked, confirm
-from pages._ui.links import LIMITS, SETUP, TODAY, VIEW
+from pages._ui.links import LIMITS, REPUTATION, SETUP, TODAY, VIEW
 from pages._ui.numbers import EXPLAINED, metrics, numbers
 from pages._ui.tables import badge
 from pages.operations._tenant_events import recent_events
+from pages.operations._tenant_levels import levels_view
 from pages.operations._tenant_limits import limits_view
 from pages.operations._tenant_resources import repair_dialog
+from pages.operations._tenant_resume import RESUME, resume_dialog
 from pages.operations._tenant_setup import incomplete_warning, setup_view
 
 
@@ -41,14 +43,20 @@ def panel(app: App, actor: Actor, today: TenantToday) -> None:
             f"since {since} · times in {format.escape(tenant.timezone)}"
         )
         _paused(tenant)
+        if probation := tenants.probation(app, actor, tenant.id):
+            st.info(probation.sentence, icon=":material/speed:")
         incomplete_warning(app, actor, tenant)
-        now, limits, setup = st.tabs([TODAY, LIMITS, SETUP], key=VIEW, bind="query-params")
+        tabs = st.tabs([TODAY, LIMITS, REPUTATION, SETUP], key=VIEW, bind="query-params")
+        now, limits, reputation, setup = tabs
         if setup.open:
             with setup:
                 setup_view(app, actor, tenant)
         elif limits.open:
             with limits:
                 limits_view(app, actor, tenant)
+        elif reputation.open:
+            with reputation:
+                levels_view(app, actor, tenant)
         else:
             with now:
                 _numbers(app, actor, today)
@@ -63,15 +71,9 @@ def _buttons(app: App, actor: Actor, tenant: Tenant) -> None:
             if st.button(
                 "Resume sending", icon=":material/play_circle:", type="primary", key="tenants.resume"
             ):
-                ask("resume tenant", tenant.id)
-            if asked("resume tenant") == tenant.id:
-                confirm(
-                    f"Resume {format.escape(tenant.name)}",
-                    "Queued mail leaves at once, and its reputation is judged anew from now.",
-                    label="Resume sending", reason="What was put right",
-                    act=lambda reason: tenants.resume(app, actor, tenant.id, reason),
-                    done=f"{tenant.name} sends again.",
-                )  # fmt: skip
+                ask(RESUME, tenant.id)
+            if asked(RESUME) == tenant.id:
+                resume_dialog(app, actor, tenant)
     elif actor.may(Action.PAUSE_TENANT, tenant.id):
         if st.button("Pause sending", icon=":material/pause_circle:", key="tenants.pause"):
             ask("pause tenant", tenant.id)

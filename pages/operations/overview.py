@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import alerts, reports
+from core import alerts, reports, tenants
 from core.access import Action, Actor
 from core.app import App
 from core.db.states import SendingStatus
@@ -24,21 +24,21 @@ CARDS = 6  # more tenants than that are read as a table
 
 
 def main(app: App, actor: Actor) -> None:
-    tenants = sorted(reports.overview(app, actor), key=_first)
-    if not tenants:
+    shown = sorted(reports.overview(app, actor), key=_first)
+    if not shown:
         _first_steps(actor)
         return
     found = alerts.list_open(app, actor)
     if found:
-        alerts_card(app, actor, found, tenants)
+        alerts_card(app, actor, found, shown)
     st.caption(f"Since midnight in each tenant's time zone · {EXPLAINED}")
-    _totals(tenants)
-    hand_card(actor, found, tenants)
+    _totals(shown)
+    hand_card(actor, found, shown)
     st.subheader("Tenants today", anchor=False)
-    for tenant in tenants[:CARDS]:
-        _card(tenant)
-    if len(tenants) > CARDS:
-        _all(tenants)
+    for tenant in shown[:CARDS]:
+        _card(app, actor, tenant)
+    if len(shown) > CARDS:
+        _all(shown)
 
 
 def _first_steps(actor: Actor) -> None:
@@ -50,10 +50,10 @@ def _first_steps(actor: Actor) -> None:
         st.page_link("pages/operations/tenants.py", label="Add the first tenant", icon=":material/add:")
 
 
-def _totals(tenants: Sequence[TenantToday]) -> None:
-    today = [tenant.today for tenant in tenants]
-    days = [[tenant.days[n].counts for tenant in tenants] for n in range(len(tenants[0].days))]
-    queued = sum(tenant.queued for tenant in tenants)
+def _totals(shown: Sequence[TenantToday]) -> None:
+    today = [tenant.today for tenant in shown]
+    days = [[tenant.days[n].counts for tenant in shown] for n in range(len(shown[0].days))]
+    queued = sum(tenant.queued for tenant in shown)
     with numbers(5):
         metrics(_sum(today), [_sum(day) for day in days], border=True)
         st.metric("Waiting to be sent", format.count(queued), border=True, height="stretch",
@@ -70,7 +70,7 @@ def _first(tenant: TenantToday) -> tuple[bool, bool, int, str]:
     return not paused, not tenant.what_needs_a_hand, -tenant.today.sent, tenant.tenant.name
 
 
-def _card(tenant: TenantToday) -> None:
+def _card(app: App, actor: Actor, tenant: TenantToday) -> None:
     row = tenant.tenant
     with st.container(border=True, key=f"overview.card.{row.slug}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -82,11 +82,13 @@ def _card(tenant: TenantToday) -> None:
             if tenant.queued:
                 st.caption(f"{format.count(tenant.queued)} waiting", width="content")
             link("deliverability/reputation", "Reputation", row.slug)
+        if row.probation_left and (probation := tenants.probation(app, actor, row.id)):
+            st.caption(f":material/speed: {probation.sentence}")
         with numbers(4):
             metrics(tenant.today, [day.counts for day in tenant.days], border=False)
 
 
-def _all(tenants: Sequence[TenantToday]) -> None:
+def _all(shown: Sequence[TenantToday]) -> None:
     rows = [
         {
             "Tenant": tenant.tenant.name,
@@ -98,7 +100,7 @@ def _all(tenants: Sequence[TenantToday]) -> None:
             "Complaints": format.percent(tenant.today.complaint_rate),
             "Waiting": tenant.queued,
         }
-        for tenant in tenants
+        for tenant in shown
     ]
     columns = {
         "Status": chips("Status"),

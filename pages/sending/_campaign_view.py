@@ -7,10 +7,10 @@ from datetime import datetime
 
 import streamlit as st
 
-from core import campaigns
+from core import campaigns, tenants
 from core.access import Action, Actor
 from core.app import App
-from core.campaigns import CampaignView
+from core.campaigns import ENDED, CampaignView
 from core.db.models import Message, Tenant
 from core.db.states import CampaignStatus, MessageStatus
 from core.routes import Route
@@ -36,6 +36,7 @@ def draw_campaign(app: App, actor: Actor, tenant: Tenant, campaign_id: int) -> N
     if way is not None:
         draw_way(way)
     draw_reasons(view)
+    _draw_probation(app, actor, tenant, view)
     draw_unknown(app, actor, tenant, view)
     draw_progress(app, actor, tenant, view)
     if actor.may(Action.SEE_ADDRESSES, tenant.id):
@@ -57,6 +58,14 @@ def _draw_head(app: App, actor: Actor, tenant: Tenant, view: CampaignView, way: 
     st.text(
         " · ".join(part for part in (f"From {view.sender.address}", made, in_words(campaign, tenant)) if part)
     )
+
+
+def _draw_probation(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> None:
+    """Why it goes so slowly."""
+    if view.campaign.status in ENDED or not tenant.probation_left:
+        return
+    if probation := tenants.probation(app, actor, tenant.id):
+        st.info(f"{escape(tenant.name)}: {probation.sentence}", icon=":material/speed:")
 
 
 def _draw_recipients(app: App, actor: Actor, tenant: Tenant, view: CampaignView) -> None:
