@@ -1,88 +1,100 @@
-"""Reputation charts: bounce and complaint rate against the limits of AWS and our own, and the volume."""
+"""Reputation charts: bounce and complaint rate against the limits of AWS and of Postyard, and the volume."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import reduce
-from operator import add
+from operator import add, attrgetter
 
 import streamlit as st
 
 from core import reputation
 from core.db.models import Tenant
-from core.reports import Counts, DayRates, Pause
+from core.reports import Counts, DayRates
 from core.reputation import Signal
-from pages._ui.charts import Limit, Mark, Point, rates, volumes
-from pages._ui.format import local
+from pages._ui.charts import Limit, Mark, Point, draw, rates, volumes
+from pages.deliverability._reputation_files import View, offer_csv, offer_png
+from pages.deliverability._reputation_tables import numbers
 
 WINDOW_DAYS = 7
+BOUNCES = "permanent bounces per message with an outcome, 7 days together"
+COMPLAINTS = "complaints per delivered message, 7 days together"
+VOLUME = "messages by the day they were sent on"
+Week = tuple[date, Counts]
 
 
 def total(days: Sequence[DayRates]) -> Counts:
-    names = Counts.__dataclass_fields__
-    return Counts(**{name: reduce(add, (getattr(day.counts, name) for day in days), 0) for name in names})
+    return reduce(add, (day.counts for day in days), Counts())
 
 
-def draw_charts(days: Sequence[DayRates], since: date, tenant: Tenant, pauses: Sequence[Pause]) -> None:
-    """`days` begin WINDOW_DAYS before `since`, so that the first point that is shown has its whole week."""
+def draw_charts(view: View, days: Sequence[DayRates], marks: Sequence[Mark]) -> None:
+    """`days` begin WINDOW_DAYS before the first that is shown, so that it has its whole week."""
     weeks = [
         (day.day, total(days[max(0, i - WINDOW_DAYS + 1) : i + 1]))
         for i, day in enumerate(days)
-        if day.day >= since
+        if day.day >= view.since
     ]
-    marks = [Mark(local(pause.paused_at, tenant.timezone), "Paused") for pause in pauses]
     left, right = st.columns(2)
     with left, st.container(border=True):
-        st.subheader("Bounce rate", anchor=False)
-        st.caption("Permanent bounces per message with an outcome, 7 days together")
-        _draw_rate(
-            weeks, lambda counts: counts.bounce_rate, _limits(Signal.BOUNCE), marks, "reputation.bounces", 0
-        )
+        _draw_rate(view, weeks, marks, Signal.BOUNCE, attrgetter("bounce_rate"), BOUNCES, 0)
     with right, st.container(border=True):
-        st.subheader("Complaint rate", anchor=False)
-        st.caption("Complaints per delivered message, 7 days together")
-        _draw_rate(
-            weeks,
-            lambda counts: counts.complaint_rate,
-            _limits(Signal.COMPLAINT),
-            marks,
-            "reputation.complaints",
-            2,
-        )
+        _draw_rate(view, weeks, marks, Signal.COMPLAINT, attrgetter("complaint_rate"), COMPLAINTS, 2)
     with st.container(border=True):
-        st.subheader("Volume", anchor=False)
-        st.caption("Messages by the day they were sent on")
-        _draw_volume([day for day in days if day.day >= since])
+        _draw_volume(view, [day for day in days if day.day >= view.since], marks)
+
+
+def limits_of(tenant: Tenant, signal: Signal) -> list[Limit]:
+    """Postyard's two, the tenant's own where they are lower, and AWS's; one line where two are the same."""
+    limit, usual = reputation.limits(tenant)[signal], reputation.limits()[signal]
+    return [
+        *_lines(limit.warn, usual.warn, limit.aws_review, ("warns", "reviews"), "warn"),
+        *_lines(limit.pause, usual.pause, limit.aws_pause, ("pauses", "may pause"), "stop"),
+    ]
+
+
+def _lines(ours: float, usual: float, aws: float, words: tuple[str, str], level: str) -> list[Limit]:
+    if ours == aws:
+        both = f"Postyard {words[0]}, AWS {words[1]} at {_percent(ours)}"
+        return [Limit(both, ours, level, above=level == "stop")]
+    whose = " (the tenant's own limit)" if ours < usual else ""
+    return [
+        Limit(f"Postyard {words[0]} at {_percent(ours)}{whose}", ours, level, above=False),
+        Limit(f"AWS {words[1]} at {_percent(aws)}", aws, level, on_right=True),
+    ]
+
+
+def _percent(rate: float) -> str:
+    return f"{rate * 100:.4g} %"
 
 
 def _draw_rate(
-    weeks: Sequence[tuple[date, Counts]],
-    rate: Callable[[Counts], float | None],
-    limits: Sequence[Limit],
+    view: View,
+    weeks: Sequence[Week],
     marks: Sequence[Mark],
-    key: str,
+    signal: Signal,
+    rate: Callable[[Counts], float | None],
+    told: str,
     digits: int,
 ) -> None:
-    points = [Point(day, rate(counts)) for day, counts in weeks]
-    rates(points, limits=limits, marks=marks, key=key, digits=digits)
+    chart = rates(
+        [Point(day, rate(counts)) for day, counts in weeks],
+        limits=limits_of(view.tenant, signal),
+        marks=marks,
+        digits=digits,
+    )
+    title = f"{signal.value.capitalize()} rate"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(title, anchor=False, width="stretch")
+        offer_png(view, chart, title, told, f"{signal.value}s")
+    st.caption(told[0].upper() + told[1:])
+    draw(chart, f"reputation.{signal.value}s")
 
 
-def _limits(signal: Signal) -> list[Limit]:
-    """AWS's review and pause and our own pause; one line where two are the same."""
-    limit = reputation.limits()[signal]
-    lines = [Limit(f"AWS reviews at {limit.aws_review * 100:g} %", limit.aws_review)]
-    if limit.pause == limit.aws_pause:
-        both = f"Postyard pauses, AWS may pause at {limit.pause * 100:g} %"
-        return [*lines, Limit(both, limit.pause, "stop")]
-    lines.append(Limit(f"AWS may pause at {limit.aws_pause * 100:g} %", limit.aws_pause, "stop"))
-    return [*lines, Limit(f"Postyard pauses at {limit.pause * 100:g} %", limit.pause, "stop")]
-
-
-def _draw_volume(days: Sequence[DayRates]) -> None:
+def _draw_volume(view: View, days: Sequence[DayRates], marks: Sequence[Mark]) -> None:
     """In the order of the theme's colours: blue, green, amber, red."""
     counts = [day.counts for day in days]
-    volumes(
+    chart = volumes(
         [day.day for day in days],
         {
             "No outcome yet": [max(0, each.sent - each.outcomes - each.rejected) for each in counts],
@@ -90,5 +102,11 @@ def _draw_volume(days: Sequence[DayRates]) -> None:
             "Bounced": [each.bounced for each in counts],
             "Complaints": [each.complaints for each in counts],
         },
-        key="reputation.volume",
+        marks=marks,
     )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Volume", anchor=False, width="stretch")
+        offer_csv(view, [{"Day": day.day, **numbers(day.counts)} for day in days], "days")
+        offer_png(view, chart, "Volume", VOLUME, "volume")
+    st.caption(VOLUME[0].upper() + VOLUME[1:])
+    draw(chart, "reputation.volume")
