@@ -9,26 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
-from core import events, reputation
-from core.access import Role
+from core import events, reputation, tenants
+from core.access import Actor, Role
 from core.app import SystemClock, build_app
-from core.db.models import (
-    Alert,
-    AuditEntry,
-    CampaignReputation,
-    DeliveredHour,
-    OutcomeBucket,
-    Tenant,
-    TenantReputation,
-)
+from core.db.models import Alert, AuditEntry, Tenant
 from core.db.states import EventType
 from core.settings import Settings
 from tests.ledger import Ledger, new_account, new_ledger
 
 NOW = datetime.now(UTC)
 YESTERDAY = NOW - timedelta(hours=24)
+ROOT = Actor(username="root", role=Role.ADMIN)
 DOMAINS = ("example.com", "example.net", "example.org")
 _people = itertools.count()
 _domains = itertools.cycle(DOMAINS)
@@ -247,11 +240,8 @@ def _addresses(count: int) -> list[str]:
 
 
 def _resume(ledger: Ledger, at: datetime) -> None:
-    """What `tenants.resume` leaves, at a time of the test's choosing."""
-    _set(ledger, sending_status="ENABLED", paused_reason=None, paused_by=None, resumed_at=at)
-    with ledger.app.db.begin() as session:
-        for table in (TenantReputation, OutcomeBucket, CampaignReputation, DeliveredHour):
-            session.execute(delete(table).where(table.tenant_id == ledger.tenant.id))
+    app = replace(ledger.app, clock=Standing(at))
+    tenants.resume(app, ROOT, ledger.tenant.id, "The list was cleaned.")
 
 
 def _set(ledger: Ledger, **values: Any) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select, update
 
-from core import events, reputation
+from core import events, reputation, tenants
+from core.access import Actor, Role
 from core.app import App, SystemClock, build_app
 from core.db.models import (
     AuditEntry,
@@ -114,6 +115,21 @@ def test_mail_armed_before_the_resume_moves_nothing(ledger: Ledger) -> None:
     for table in (TenantReputation, CampaignReputation, OutcomeBucket, DeliveredHour):
         with ledger.app.db.read() as session:
             assert session.scalar(select(func.count()).select_from(table)) == 0
+
+
+def test_a_resume_meanwhile_leaves_nothing_of_the_mail_before_it(ledger: Ledger) -> None:
+    messages = ledger.add_messages(_addresses(90), armed_at=NOW - timedelta(hours=1))
+    said = [ledger.bounce(message) for message in messages]
+    events.ingest(ledger.app, ledger.account, said[:10])
+    blocks = [said[start : start + 5] for start in range(10, 90, 5)]
+    root = Actor(username="root", role=Role.ADMIN)
+    with ThreadPoolExecutor(3) as threads:
+        done = threads.map(lambda block: events.ingest(ledger.app, ledger.account, block), blocks)
+        tenants.resume(ledger.app, root, ledger.tenant.id, "The list was cleaned.")
+        assert sum(one.stored for one in done) == 80
+    assert ledger.tenant_now().sending_status == "ENABLED"
+    with ledger.app.db.read() as session:
+        assert session.scalars(select(TenantReputation)).all() == []
 
 
 def test_only_the_buckets_of_the_windows_are_kept(ledger: Ledger) -> None:

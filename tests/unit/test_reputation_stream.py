@@ -9,9 +9,11 @@ import pytest
 
 from core.reputation import Signal, Stream, rule_of
 from core.reputation.maturity import share_come
+from core.reputation.rule import Level
 from core.reputation.stream import BUCKET, WINDOWS
 
 LAST_1000, LAST_10000 = WINDOWS
+ANY = Level(rate=0, z=0, lower_bound=0, evidence=0)
 _domains = itertools.cycle([f"example{n}.com" for n in range(7)])
 
 
@@ -273,8 +275,8 @@ def test_complaints_about_old_mail_are_measured_against_old_mail() -> None:
     for hour in range(10, 60):
         complain(spread, campaign_id=hour + 1, hour=hour)
     assert spread.pause is None
-    bad, among = next(spread._scopes(Signal.COMPLAINT, ()))[2:]
-    assert (bad, among) == (50, 50_020)
+    [window] = spread.found(Signal.COMPLAINT, ANY)
+    assert (window.bad, window.among) == (50, 50_020)
 
 
 def test_complaints_older_than_the_window_count_no_more() -> None:
@@ -284,8 +286,8 @@ def test_complaints_older_than_the_window_count_no_more() -> None:
     complain(stream, 100, hour=0)
     stream.pass_good(60_000, 2, 1)
     complain(stream, campaign_id=2, hour=1)
-    [(name, _, bad, among)] = list(stream._scopes(Signal.COMPLAINT, ()))
-    assert (name, bad, among) == ("the last 50,000 delivered messages", 1, 60_000)
+    [window] = stream.found(Signal.COMPLAINT, ANY)
+    assert (window.scope, window.bad, window.among) == ("the last 50,000 delivered messages", 1, 60_000)
 
 
 @pytest.mark.parametrize(("hours", "share"), [(0, 0), (6, 0.5), (1.29, 0.1), (27.9, 0.9), (500, 1)])
