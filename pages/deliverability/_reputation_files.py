@@ -75,7 +75,6 @@ def _offer(view: View, kind: str, make: Callable[[], str | bytes], name: str, mi
         type="tertiary",
         icon=":material/download:",
         on_click="ignore",
-        help=f"What is shown, as {kind}",
         key=f"reputation.{kind.lower()}.{name}",
     )
 
