@@ -124,6 +124,7 @@ def test_four_complaints_in_a_small_campaign_pause_the_tenant(ledger: Ledger) ->
     [entry] = _audit(ledger)
     assert (entry.detail["signal"], entry.detail["bad"]) == ("complaint", 4)
     assert 80 <= entry.detail["outcomes"] < 95  # some complaints about mail of yesterday are still to come
+    assert (entry.detail["top_domain"] in DOMAINS, entry.detail["top_domain_share"]) == (True, 0.5)
 
 
 def test_two_complaints_about_a_small_tenant_are_for_a_person_to_look_at(ledger: Ledger) -> None:
