@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 FULL_RETRY = {"Retry-After": "5"}
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -78,22 +79,23 @@ class SecurityHeaders:
 
 class Rooms:
     """Answers 503 at once, before the body is read, when a room has no place; tells the meters of each
-    answer."""
+    answer. Whoever does not take its answer gives its place back."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = ANSWER_SECONDS) -> None:
         self._app = app
+        self._seconds = seconds
         self._taken: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        room, began, status = room_of(scope["path"]), time.monotonic(), 500
+        room, began, status, is_heard = room_of(scope["path"]), time.monotonic(), 500, True
 
         async def heard(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_heard
             status = message.get("status", status)
-            await send(message)
+            is_heard = is_heard and await self._is_taken(send, message)
 
         self._taken[room.name] += 1
         try:
@@ -104,6 +106,14 @@ class Rooms:
         finally:
             self._taken[room.name] -= 1
             scope["app"].state.meters.answered(room.name, status, time.monotonic() - began)
+
+    async def _is_taken(self, send: Send, message: Message) -> bool:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await send(message)
+        except TimeoutError:
+            return False
+        return True
 
 
 class BodyLimit:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select
+from starlette.responses import PlainTextResponse
 from starlette.types import Message as Message_
 
 import webhooks
@@ -20,6 +21,7 @@ from core import campaigns, senders, suppressions
 from core.access import SYSTEM
 from core.app import App
 from core.db.models import Message, Suppression, Worker
+from core.hooks.metrics import Meters
 from tests.conftest import Cast
 from tests.processes import serving_webhooks
 from webpages import guards
@@ -187,6 +189,33 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         pool.submit(lambda: asyncio.run(limited(scope, silence, heard))).result()
 
     assert answers == [408]
+
+
+def test_whoever_takes_no_answer_gives_the_place_back() -> None:
+    """Many requests down one connection, and nothing read: what is written stays with us."""
+
+    async def deaf(message: Message_) -> None:
+        await asyncio.sleep(60)
+
+    async def silence() -> Message_:
+        return {"type": "http.disconnect"}
+
+    said: list[int] = []
+
+    async def heard(message: Message_) -> None:
+        said.extend([message["status"]] if "status" in message else [])
+
+    async def hold_then_ask(rooms: guards.Rooms) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/webhooks/resend", "app": webhooks.app}
+        await asyncio.gather(*(rooms(scope, silence, deaf) for _ in range(guards.HOOKS.places)))
+        await rooms(scope, silence, heard)
+
+    webhooks.app.state.meters = Meters()
+    rooms = guards.Rooms(PlainTextResponse("ok"), seconds=0.05)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(asyncio.wait_for(hold_then_ask(rooms), 10))).result()
+
+    assert said == [200]
 
 
 def test_only_behind_tls_browsers_are_told_to_stay_there(ask: Ask, app: App) -> None:
