@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
@@ -454,7 +456,7 @@ def _by_local_days() -> None:
     bind = op.get_bind()
     kind = bind.dialect.name
     if kind == "sqlite":
-        connection = bind.connection.dbapi_connection
+        connection = cast(sqlite3.Connection, bind.connection.dbapi_connection)
         connection.create_function("local_day", 2, _local_day)
         connection.create_function("domain_of", 1, lambda address: address.rpartition("@")[2])
     known = set(bind.scalars(sa.text(ZONES[kind])))
