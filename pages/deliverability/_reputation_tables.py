@@ -18,7 +18,7 @@ MACHINES = (
     "Machines are mail programs that load pictures in advance and filters that follow every link: what they "
     "opened or clicked and no person did. Open and click rates are people's."
 )
-OTHERS = "Other is everybody without a well-known mailbox provider's domain. "
+OTHERS = "Other is everybody without a well-known mailbox provider's domain."
 _COUNTED = ("Sent", "Delivered", "Permanent bounces", "Transient bounces", "Complaints", "Opened by people",
             "Opened by machines", "Clicked by people", "Clicked by machines")  # fmt: skip
 
@@ -29,15 +29,16 @@ def draw_tables(view: View) -> None:
     days = {"since": view.since, "until": view.until}
     with campaigns:
         found = reports.by_campaign(app, actor, tenant_id, **days, limit=SHOWN)
-        note = f"The {SHOWN} newest campaigns. " if len(found) > SHOWN else ""  # and transactional mail
+        note = f"The {SHOWN} newest campaigns." if len(found) > SHOWN else ""  # and transactional mail
         _draw(view, "Campaign", [(row.name, row.counts) for row in found], "campaigns", note)
     with domains:
         by_domain = reports.by_domain(app, actor, tenant_id, **days, limit=SHOWN)
-        note = f"The {SHOWN} domains that this tenant writes to most. " if len(by_domain) == SHOWN else ""
+        note = f"The {SHOWN} domains that this tenant writes to most." if len(by_domain) == SHOWN else ""
         _draw(view, "Domain", [(row.domain, row.counts) for row in by_domain], "domains", note)
     with providers:
         by_provider = reports.by_provider(app, actor, tenant_id, **days)
         _draw(view, "Provider", [(row.provider, row.counts) for row in by_provider], "providers", OTHERS)
+    st.caption(MACHINES)
 
 
 def numbers(counts: Counts) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def numbers(counts: Counts) -> dict[str, Any]:
 def _draw(view: View, what: str, named: list[tuple[str, Counts]], name: str, note: str) -> None:
     rows = [{what: each, **numbers(counts)} for each, counts in named]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{note}{MACHINES}", width="stretch")
+        st.caption(note, width="stretch")
         offer_csv(view, rows, name)
     table(
         rows,

@@ -66,7 +66,7 @@ def _ask_range(today: date) -> tuple[date, date]:
         if not days:
             month = (today - timedelta(days=29), today)
             picked = st.date_input(
-                "From and to", month, max_value=today, format="YYYY-MM-DD", key="reputation.dates"
+                "From and to", month, max_value=today, format="YYYY-MM-DD", width=280, key="reputation.dates"
             )
         st.caption(f"Days in {escape(tenant.timezone)}", width="content")
     if picked is None:

@@ -91,6 +91,8 @@ def _chart(seen: WarmUpView) -> None:
     st.caption("Recipients a day; each line is ten times the one below.")
     ahead = {row.on: row.allowance for row in seen.rows if row.on is not None}
     planned = {seen.started_on + timedelta(days=n): number for n, number in enumerate(seen.plan.allowances())}
+    if planned == ahead:  # the one line would hide the other
+        planned = {}
     until = max(*ahead, *planned)
     days = [seen.started_on + timedelta(days=n) for n in range((until - seen.started_on).days + 1)]
     x = alt.X("day:O", title=None, sort=[format.day(each) for each in days],
@@ -99,8 +101,9 @@ def _chart(seen: WarmUpView) -> None:
     y = alt.Y("number:Q", title=None, scale=alt.Scale(type="symlog", constant=10),
               axis=alt.Axis(values=powers, labelOverlap=False,
                             labelExpr="format(datum.value, ',')"))  # fmt: skip
+    colors = {what: color for what, color in _COLORS.items() if planned or what != PLANNED}
     color = alt.Color("what:N", title=None, legend=alt.Legend(orient="bottom", columns=2),
-                      scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())))  # fmt: skip
+                      scale=alt.Scale(domain=list(colors), range=list(colors.values())))  # fmt: skip
     tooltip = [alt.Tooltip("day:O", title="Day"), alt.Tooltip("what:N", title="What"),
                alt.Tooltip("number:Q", title="Recipients", format=",")]  # fmt: skip
     encoded = {"x": x, "y": y, "color": color, "tooltip": tooltip}

@@ -93,9 +93,25 @@ def test_an_account_manager_reads_and_takes_along_the_reputation_of_their_tenant
                                                                tmp_path.iterdir())  # fmt: skip
     assert "globex" not in drawn.lower()
     assert "secret" not in drawn
-    assert page.get_by_test_id("stApp").locator("img[src=x], a[href^=javascript]").count() == 0
+    assert EVIL in _told_of_the_pause(page)
+    assert page.locator("img[src=x], a[href^=javascript]").count() == 0
     assert ran == []
     assert asked - {""} == {urlsplit(browser_console.url).netloc}
+
+
+def _told_of_the_pause(page: Page) -> str:
+    """By the chart, to who points at its right end."""
+    page.get_by_text("7 days", exact=True).click()
+    settle(page)
+    box = page.get_by_test_id("stVegaLiteChart").first.bounding_box()
+    assert box is not None
+    told = page.locator("#vg-tooltip-element.visible")
+    for share in (0.9, 0.92, 0.94, 0.96):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + 100, steps=3)
+        page.wait_for_timeout(300)
+        if told.count():
+            break
+    return told.inner_text()
 
 
 def _saved(page: Page, name: str, kind: str, directory: Path) -> bytes:
