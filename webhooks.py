@@ -33,11 +33,17 @@ from webpages.routes.asking import page
 logger = logging.getLogger("webhooks")
 
 
+def names_no_link(record: logging.LogRecord) -> bool:
+    """Of whoever asks for a WebSocket uvicorn tells the address here, whatever becomes of its access log."""
+    return "WebSocket" not in str(record.msg)
+
+
 @contextlib.asynccontextmanager
 async def opened(server: Starlette) -> AsyncIterator[None]:
     settings = Settings.load()
     logs.to_stderr(settings.log_level)
     logging.getLogger("uvicorn.access").disabled = True  # its lines hold whole unsubscribe links
+    logging.getLogger("uvicorn.error").addFilter(names_no_link)
     server.state.postyard = build_app(settings)
     server.state.postyard.db.check()
     migrate.check(server.state.postyard.db)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pytest
 import uvicorn
@@ -45,10 +46,12 @@ def work_until_idle(app: App, seconds: int = 150) -> None:
 
 
 @contextmanager
-def serving_webhooks(app: App) -> Iterator[str]:
+def serving_webhooks(
+    app: App, *, log_level: str = "warning", ws: Literal["none", "auto"] = "none"
+) -> Iterator[str]:
     """webhooks.py on the test's database, on a thread of this process; its address."""
     port = free_port()
-    config = uvicorn.Config(webhooks.app, host="127.0.0.1", port=port, log_level="warning", ws="none")
+    config = uvicorn.Config(webhooks.app, host="127.0.0.1", port=port, log_level=log_level, ws=ws)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     with pytest.MonkeyPatch.context() as variables:

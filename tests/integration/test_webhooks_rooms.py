@@ -183,3 +183,15 @@ def test_the_log_holds_no_link(app: App, ask: Ask, token: str, caplog: pytest.Lo
 
     assert token[:20] not in caplog.text
     assert ANN not in caplog.text
+
+
+def test_nor_does_the_log_of_whoever_asks_for_a_websocket(
+    app: App, token: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    with serving_webhooks(app, log_level="info", ws="auto") as address:
+        request = f"GET /u/{token} HTTP/1.1\r\nHost: x\r\n{head}{key}\r\n\r\n"
+        assert "403" in answered(address, request.encode())
+
+    assert token[:20] not in "".join(capfd.readouterr())
