@@ -28,7 +28,7 @@ from core.settings import Settings
 from webpages import layout
 from webpages.guards import BodyLimit, Rooms, SecurityHeaders, thread_limits
 from webpages.routes import hooks, onboarding, operation, unsubscribing
-from webpages.routes.asking import page
+from webpages.routes.asking import first_line, page
 
 logger = logging.getLogger("webhooks")
 
@@ -70,7 +70,7 @@ async def not_found(request: Request, error: Exception) -> Response:
 
 
 async def try_again(request: Request, error: Exception) -> Response:
-    logger.error("the database does not answer", exc_info=error)
+    logger.error("the database did not do as asked: %s", first_line(error))
     return page(request, "Try again", "<p>This did not work. Please try again in a minute.</p>", status=503)
 
 

@@ -21,12 +21,12 @@ from core.hooks.metrics import Meters, read
 from core.settings import Settings
 from tests import signing
 from tests.conftest import Cast
-from tests.databases import ON_SQLITE
-from tests.integration.test_webhooks import Ask, ask, beat
+from tests.databases import ON_POSTGRESQL, ON_SQLITE
+from tests.integration.test_webhooks import ANN, Ask, ask, beat, token
 from tests.ledger import Ledger, new_account, new_ledger
 from webpages.routes.hooks import LOG_EVERY_SECONDS, Refusals
 
-__all__ = ["ask"]
+__all__ = ["ask", "token"]
 TOKEN = "a token of 24 characters".replace(" ", "-")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -92,6 +92,23 @@ def test_a_flood_of_refusals_is_a_few_lines(caplog: pytest.LogCaptureFixture) ->
         "stale",
         "signature, and 999 like it before",
     ]
+
+
+@ON_POSTGRESQL
+def test_the_log_holds_no_row_that_the_database_refuses(
+    app: App, cast: Cast, ask: Ask, token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL tells the whole of it."""
+    webhooks.app.state.certificates = Certificates(signing.Served())
+    with app.db.engine.begin() as connection:
+        for table in ("suppressions", "parked_events"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD CHECK (false) NOT VALID")
+    good = signing.signed(signing.notification(str(cast.acme.topic_arn), f"no event of {ANN}", app.now()))
+
+    assert ask("POST", "/webhooks/ses-events", json.dumps(good).encode()).status == 503
+    assert ask("POST", f"/u/{token}").status == 503
+    assert caplog.text.count("violates check constraint") == 2
+    assert ANN not in caplog.text
 
 
 @ON_SQLITE

@@ -38,3 +38,8 @@ def root_of(request: Request) -> str:
 def page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
     """`body` is HTML."""
     return HTMLResponse(layout.message(title, body, root=root_of(request)), status_code=status)
+
+
+def first_line(error: Exception) -> str:
+    """For a log: in what follows PostgreSQL tells the whole row, and addresses are for no log."""
+    return str(error).partition("\n")[0]

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from core.db.engine import AWAY
 from core.hooks import resend, sns
 from core.hooks.answers import Again, Done, Never
-from webpages.routes.asking import app_of, in_thread
+from webpages.routes.asking import app_of, first_line, in_thread
 
 RAW = "x-amz-sns-rawdelivery"
 RETRY = {"Retry-After": "20"}
@@ -69,7 +69,7 @@ async def _answered(request: Request, hook: str, receive: Callable[[], Done]) ->
         return _answer(request, hook, e)
     except SQLAlchemyError as e:
         if not isinstance(e, AWAY):
-            logger.error("the database refused what a hook brought", exc_info=e)
+            logger.error("the database refused what a hook brought: %s", first_line(e))
         return _answer(request, hook, Again("database"))
 
 
