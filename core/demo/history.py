@@ -60,7 +60,9 @@ def write(session: Session, plan: Plan, tenant_id: int, sender_id: int, now: dat
     rng = Random(plan.slug)
     writer = _Writer(session, rng, plan, tenant_id, sender_id, now)
     for mailing in _mailings(plan, rng, writer.unreachable, now):
+        writer.write_events(before=mailing.at)
         writer.write(mailing)
+    writer.write_events(before=None)
     _write_pause(session, plan, tenant_id, now)
     counting.write(session, counting.recount(session, tenant_id))
 
@@ -156,6 +158,15 @@ class _Writer:
         self._now = now
         self._contents: dict[bool, int] = {}
         self.unreachable: set[str] = set()
+        self._events: list[dict[str, Any]] = []  # that wait for those of later mailings
+
+    def write_events(self, before: datetime | None) -> None:
+        """In the order in which they came, as ingest stores them; None: all that are left."""
+        rows = sorted(self._events, key=lambda row: row["received_at"])
+        come = [row for row in rows if before is None or row["received_at"] < before]
+        self._events = rows[len(come) :]
+        if come:
+            self._session.execute(insert(Event), come)
 
     def write(self, mailing: Mailing) -> None:
         armed = [
@@ -174,7 +185,7 @@ class _Writer:
         ]
         returning = insert(Message).returning(Message.id, sort_by_parameter_order=True)
         ids = list(self._session.scalars(returning, rows))
-        self._write_events(ids, armed, stories)
+        self._keep_events(ids, armed, stories)
         self._write_suppressions(campaign_id, armed, stories)
 
     def _content(self, mailing: Mailing) -> int:
@@ -230,10 +241,10 @@ class _Writer:
             **asdict(fold(story)),
         }
 
-    def _write_events(
+    def _keep_events(
         self, ids: list[int], armed: list[tuple[Reader, datetime]], stories: list[list[Happening]]
     ) -> None:
-        rows = [
+        self._events += [
             {
                 "uid": f"demo-{message_id}-{n}",
                 "tenant_id": self._tenant_id,
@@ -246,7 +257,6 @@ class _Writer:
             for message_id, (reader, _), story in zip(ids, armed, stories, strict=True)
             for n, happening in enumerate(story)
         ]
-        self._session.execute(insert(Event), rows)
 
     def _write_suppressions(
         self,

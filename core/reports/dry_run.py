@@ -116,21 +116,20 @@ def dry_run(
         starts = sorted(started_at for _, started_at in campaigns.values() if started_at is not None)
         median, after_id = median_hours(session), history.begin_at(session, tenant_id, begin)
     chosen = levels or levels_of(tenant)
-    replay, present = (
-        Replay(rule_of(each), starts, median, tenants.PROBATION_OUTCOMES) for each in (chosen, tenant)
-    )
+    rules = [rule_of(chosen), *([rule_of(tenant)] if rule_of(tenant) != rule_of(chosen) else [])]
+    replays = [Replay(rule, starts, median, tenants.PROBATION_OUTCOMES) for rule in rules]
     events, cut_at = 0, None
     for page in _pages(app, tenant_id, after_id, (begin, end), most_events):
         for block in page.blocks:
-            replay.feed(block.outcomes, block.at)
-            present.feed(block.outcomes, block.at)
+            for each in replays:
+                each.feed(block.outcomes, block.at)
         events += page.events
         progress(events)
         cut_at = None if page.last_id is None else page.blocks[-1].at
     names = {id_: name for id_, (name, _) in campaigns.items()}
-    pauses = [_pause(pause, names) for pause in replay.pauses]
-    warnings = [WouldHave(each.at, _name(each, names), each.finding) for each in replay.warnings]
-    return DryRun(since, until, chosen, events, cut_at, pauses, warnings, len(present.pauses))
+    pauses = [_pause(pause, names) for pause in replays[0].pauses]
+    warnings = [WouldHave(each.at, _name(each, names), each.finding) for each in replays[0].warnings]
+    return DryRun(since, until, chosen, events, cut_at, pauses, warnings, len(replays[-1].pauses))
 
 
 def _pages(
