@@ -120,7 +120,7 @@ def _sign(event: Any, delivered_at: datetime | None, bursts: Sequence[Burst]) ->
 def _is_too_quick(event: Any, delivered_at: datetime | None) -> bool:
     if delivered_at is None or event.bot_likely is False:
         return False
-    return bool(event.occurred_at < delivered_at + TOO_QUICK)
+    return bool(event.occurred_at - delivered_at < TOO_QUICK)  # a sum of some times is too late for a date
 
 
 class Burst(NamedTuple):

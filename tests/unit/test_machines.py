@@ -55,6 +55,12 @@ def sign(event: ProviderEvent, *others: ProviderEvent) -> Sign | None:
     return signs_of([event, *others])[0]
 
 
+def test_a_delivery_at_the_end_of_time_stops_nobody_from_reading_the_rest() -> None:
+    delivery = said(EventType.DELIVERY, (datetime.max.replace(tzinfo=UTC) - DELIVERED_AT).total_seconds() - 1)
+
+    assert sign(opened(), delivery) == Sign.QUICK
+
+
 @pytest.mark.parametrize("user_agent", [CHROME, GMAIL, YAHOO, YANDEX, OUTLOOK, "okhttp/4.9.3", "", None])
 def test_who_looks_at_a_mail_is_a_person_also_behind_a_proxy(user_agent: str | None) -> None:
     assert sign(opened(user_agent=user_agent, bot_likely=False), DELIVERY) is None
