@@ -17,7 +17,7 @@ from core.db.states import BounceType, EventType
 from core.providers.base import ProviderEvent
 from core.providers.ses_events import UnreadableEvent
 
-MAX_DIAGNOSTIC = 2000
+MAX_DIAGNOSTIC, MAX_EMAIL_ID = 2000, 256  # PostgreSQL's indexes take no id of any length
 MAX_LINK, MAX_USER_AGENT, MAX_IP_ADDRESS, MAX_SUBTYPE = 2000, 500, 64, 100
 ABOUT_MAIL = "email."
 INBOUND = "email.received"  # mail that somebody sent to Resend: none of ours
@@ -52,7 +52,7 @@ def parse(body: str, webhook_id: str) -> list[ProviderEvent]:
     about, occurred_at = _dict(value.get("data")), _time(value.get("created_at"))
     what = _dict(about.get(key))
     number, recipients = _text(about.get("email_id")), _recipients(about.get("to"))
-    if not number:
+    if not number or len(number) > MAX_EMAIL_ID:
         raise UnreadableEvent("The webhook names no email.")
     if occurred_at is None:
         raise UnreadableEvent("The webhook names no time.")

@@ -139,6 +139,12 @@ def test_what_says_too_little_is_unreadable(body: str) -> None:
         parse(body, "msg_1")
 
 
+def test_an_id_that_no_index_takes_is_none() -> None:
+    with pytest.raises(UnreadableEvent):
+        parse(json.dumps({"type": "email.sent", "created_at": "2026-05-04T09:00:00Z",
+                          "data": {"email_id": "e" * 257, "to": ["ann@example.com"]}}), "msg_1")  # fmt: skip
+
+
 def test_hostile_text_is_cut_and_has_no_nul() -> None:
     event = read(
         "email.clicked",
