@@ -25,6 +25,7 @@ from core.events import parking
 from core.events.ingest import BLOCK, apply
 from core.events.matching import Doubt
 from core.plain import mask_addresses
+from core.providers import resend_events
 from core.providers.ses_events import UnreadableEvent, noticed_tenant, parse
 
 SECOND_PROVIDER = 0  # where an account's id is asked for
@@ -235,14 +236,14 @@ def _try(
 def _read_again(
     session: Session, account: Account | None, row: ParkedEvent, at: datetime, actor: Actor
 ) -> bool:
-    """What SES said: a later version may read what an earlier one could not."""
+    """A later version may read what an earlier one could not."""
     row.tries += 1
-    if account is None:
-        return False
     try:
-        events, noticed = parse(row.body), noticed_tenant(row.body)
+        # The id that the second provider's webhook had is not kept; the row's is as good.
+        events = parse(row.body) if account else resend_events.parse(row.body, row.uid)
     except UnreadableEvent:
         return False
+    noticed = noticed_tenant(row.body) if account else None
     _, parked = apply(session, account, events, at)
     parking.park(session, account, parked, at)
     if noticed:

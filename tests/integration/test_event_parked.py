@@ -18,6 +18,7 @@ from core.errors import InputError, NotFound, PermissionDenied
 from core.events import parked
 from core.events.parked import SECOND_PROVIDER, Which
 from core.settings import Settings
+from tests import signing
 from tests.integration.test_events import _at as at
 from tests.ledger import ARMED_AT, Ledger, new_account, new_ledger
 
@@ -168,6 +169,20 @@ def test_what_an_earlier_version_could_not_read_is_read_again(ledger: Ledger, al
     assert parked.replay_parked(ledger.app, alice, Which(reason="unreadable")) == parked.Tried(2, 1)
     assert ledger.look(message).status == "bounced"
     assert {row.resolution for row in ledger.parked()} == {"read", None}
+
+
+@SQLITE
+def test_what_the_second_provider_said_is_read_again_too(ledger: Ledger, alice: Actor) -> None:
+    message = ledger.add_message("ann@example.com", provider="resend", provider_message_id="e-1")
+    body = signing.resend_event("email.delivered", "e-1", "ann@example.com").decode()
+    events.ingest(ledger.app, None, [], [body, "still nothing anybody can read"])
+    of_second = Which(account_id=SECOND_PROVIDER)
+
+    assert parked.replay_parked(ledger.app, alice, of_second) == parked.Tried(2, 1)
+    assert parked.replay_parked(ledger.app, alice, of_second) == parked.Tried(1, 0)
+
+    assert (ledger.look(message).status, ledger.total("delivered")) == ("delivered", 1)
+    assert [row.resolution for row in ledger.parked()] == ["read", None]
 
 
 @SQLITE
