@@ -6,6 +6,7 @@ have signed. Fetching is the one request that something from outside can cause h
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -34,7 +35,7 @@ _pool = urllib3.PoolManager(num_pools=4, cert_reqs="CERT_REQUIRED")
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    certificate: x509.Certificate | None  # None: what is there is no certificate
+    certificate: x509.Certificate | None  # None: what is there is no certificate, or one that has ended
     until: float | None  # monotonic
 
 
@@ -54,45 +55,47 @@ class Certificates:
 
     def key(self, address: str, region: str, now: datetime) -> RSAPublicKey:
         """Raises Never when the certificate is not SNS's or not valid now, Again when it cannot be had."""
-        certificate = self._find(address)
+        certificate = self._find(address, now)
         key = certificate.public_key()
         if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
             raise Never("certificate")
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        if now < certificate.not_valid_before_utc:
             raise Never("certificate")
         if not names(certificate) & expected_names(region):
             raise Never("certificate")
         return key
 
-    def _find(self, address: str) -> x509.Certificate:
-        kept = self._look_up(address)
+    def _find(self, address: str, now: datetime) -> x509.Certificate:
+        kept = self._look_up(address, now)
         if kept is None:
             if not self._turn.acquire(timeout=TURN_SECONDS):
                 raise Again("certificate")
             try:
-                kept = self._look_up(address) or self._fetch_new(address)
+                kept = self._look_up(address, now) or self._fetch_new(address, now)
             finally:
                 self._turn.release()
         if kept.certificate is None:
             raise Never("certificate")
         return kept.certificate
 
-    def _look_up(self, address: str) -> _Kept | None:
+    def _look_up(self, address: str, now: datetime) -> _Kept | None:
+        """What has ended since may have been renewed."""
         kept = self._kept.get(address)
         if kept and kept.until is not None and kept.until < self._monotonic():
             return None
-        return kept
+        return None if kept and kept.certificate and kept.certificate.not_valid_after_utc < now else kept
 
-    def _fetch_new(self, address: str) -> _Kept:
+    def _fetch_new(self, address: str, now: datetime) -> _Kept:
         """Few a minute: whoever knows a topic's name can make addresses up."""
-        now = self._monotonic()
-        if len(self._fetched_at) == FETCHES_PER_MINUTE and now - self._fetched_at[0] < 60.0:
+        seconds = self._monotonic()
+        if len(self._fetched_at) == FETCHES_PER_MINUTE and seconds - self._fetched_at[0] < 60.0:
             raise Again("certificate")
-        self._fetched_at.append(now)
-        try:
-            kept = _Kept(x509.load_pem_x509_certificate(self._fetch(address)), until=None)
-        except (Never, ValueError):
-            kept = _Kept(None, until=now + REFUSED_SECONDS)
+        self._fetched_at.append(seconds)
+        kept = _Kept(None, until=seconds + REFUSED_SECONDS)
+        with contextlib.suppress(Never, ValueError):
+            certificate = x509.load_pem_x509_certificate(self._fetch(address))
+            if now <= certificate.not_valid_after_utc:
+                kept = _Kept(certificate, until=None)
         self._keep(address, kept)
         return kept
 

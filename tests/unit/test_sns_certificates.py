@@ -80,6 +80,20 @@ def test_one_that_ends_while_it_is_kept_is_refused_from_then_on() -> None:
         kept.key(ADDRESS, signing.REGION, NOW + timedelta(hours=2))
 
 
+def test_one_that_was_renewed_at_its_address_is_fetched_again_and_not_for_every_request() -> None:
+    served, clock = signing.Served(signing.certificate(until=NOW + timedelta(hours=1))), Clock()
+    kept, later = Certificates(served, clock), NOW + timedelta(hours=2)
+    kept.key(ADDRESS, signing.REGION, NOW)
+    for _ in range(5):
+        with pytest.raises(Never):
+            kept.key(ADDRESS, signing.REGION, later)
+    assert len(served.asked) == 2
+
+    clock.seconds = certificates.REFUSED_SECONDS + 1
+    served.content = signing.certificate()
+    kept.key(ADDRESS, signing.REGION, later)
+
+
 def test_a_weak_or_a_strange_key_is_refused() -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     for key in (weak, ec.generate_private_key(ec.SECP256R1())):
