@@ -19,6 +19,7 @@ from core.suppressions.domains import domain_entry_of, is_domain
 
 BLOCK = 500
 MAX_NOTE = 1_000
+RANKED = (SuppressionReason.UNSUBSCRIBE, SuppressionReason.COMPLAINT)  # each above all before it
 _BLANK = " \t\r\n\u00a0\ufeff"  # what reading a CSV takes off a cell, and line ends
 
 
@@ -40,20 +41,20 @@ def suppress(
     session: Session, tenant_id: int, addresses: Mapping[str, Provenance], at: datetime
 ) -> list[str]:
     """Suppress each address (lower case; "@example.com": everybody there) that is not suppressed yet; returns
-    those. An entry that is there stays as it is, but a complaint outranks its reason: such a one only an
-    administrator releases."""
+    those. An entry that is there stays as it is, but a complaint outranks every reason and an unsubscription
+    all others: such a one only an administrator releases, or the recipient's wish."""
     added: list[str] = []
     rows = [_row(tenant_id, address, addresses[address], at) for address in sorted(addresses)]
     statement = insert(session, Suppression).on_conflict_do_nothing().returning(Suppression.address)
     for block in blocks(rows, BLOCK):
         added += session.connection().execute(statement, block).scalars()
     new = set(added)
-    complaints = [
-        row for row in rows if row["reason"] == SuppressionReason.COMPLAINT and row["address"] not in new
-    ]
-    if complaints:
-        _outrank(session, tenant_id, complaints)
+    _outrank(session, tenant_id, [row for row in rows if row["address"] not in new])
     return added
+
+
+def rank(reason: str) -> int:
+    return RANKED.index(reason) + 1 if reason in RANKED else 0
 
 
 def suppressed_among(session: Session, tenant_id: int, address_keys: Sequence[str]) -> dict[str, str]:
@@ -105,21 +106,25 @@ def _storable(note: str) -> str:
     return note.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:MAX_NOTE].strip(_BLANK)
 
 
-def _outrank(session: Session, tenant_id: int, complaints: Sequence[Mapping[str, Any]]) -> None:
+def _outrank(session: Session, tenant_id: int, there: Sequence[Mapping[str, Any]]) -> None:
     changed = ("reason", "source", "note", "campaign_id", "event_id")
-    statement = (
-        update(Suppression)
-        .where(
-            *active(tenant_id),
-            Suppression.address == bindparam("of_address"),
-            Suppression.reason != SuppressionReason.COMPLAINT,
+    for reason in RANKED:
+        rows = [
+            {"of_address": row["address"], **{f"to_{name}": row[name] for name in changed}}
+            for row in there
+            if row["reason"] == reason
+        ]
+        statement = (
+            update(Suppression)
+            .where(
+                *active(tenant_id),
+                Suppression.address == bindparam("of_address"),
+                Suppression.reason.not_in(RANKED[RANKED.index(reason) :]),
+            )
+            .values({name: bindparam(f"to_{name}") for name in changed})
         )
-        .values({name: bindparam(f"to_{name}") for name in changed})
-    )
-    rows = [
-        {"of_address": row["address"], **{f"to_{name}": row[name] for name in changed}} for row in complaints
-    ]
-    session.connection().execute(statement, rows)
+        if rows:
+            session.connection().execute(statement, rows)
 
 
 # Asked for every block that is sent: the addresses travel as one parameter, which costs a driver much less

@@ -20,7 +20,7 @@ from core.errors import InputError
 from core.recipients import Layout, Recipient, Rejection
 from core.spreadsheets import restored_cell
 from core.suppressions.domains import entry_of, is_domain, is_whole_provider, refuse_whole_provider
-from core.suppressions.entries import Provenance, suppress, suppressed_among
+from core.suppressions.entries import Provenance, rank, suppress, suppressed_among
 from core.tenants import get_tenant
 
 IMPORT_BLOCK = 5_000
@@ -174,7 +174,8 @@ def _imported(actor: Actor, block: list[Recipient], now: datetime) -> dict[str, 
     found: dict[str, Provenance] = {}
     for row in block:
         why = _provenance(actor, row.fields, now)
-        if row.address_key not in found or why.reason == SuppressionReason.COMPLAINT:
+        before = found.get(row.address_key)
+        if before is None or rank(why.reason) > rank(before.reason):
             found[row.address_key] = why
     return found
 

@@ -115,6 +115,35 @@ def test_a_complaint_outranks_what_was_there_and_nothing_outranks_a_complaint(ap
     assert listed(app, cast) == [("a@example.com", "COMPLAINT", "abuse")]
 
 
+@pytest.mark.parametrize("before", ["MANUAL", "BOUNCE"])
+def test_who_unsubscribes_from_what_is_kept_for_another_reason_is_released_by_their_own_wish_only(
+    app: App, cast: Cast, alice: Actor, before: str
+) -> None:
+    message = sent_message(app, cast.acme.id)
+    suppress(app, cast.acme.id, {"reader@example.com": Provenance(before, "manual", "bob", note="on leave")})
+    suppressions.unsubscribe(app, suppressions.unsubscribe_token(app.secret_key(), cast.acme.id, message.id))
+    assert listed(app, cast) == [("reader@example.com", "UNSUBSCRIBE", "")]
+    with pytest.raises(InputError, match="unsubscribed"):
+        suppressions.release(app, alice, cast.acme.id, "reader@example.com", "back from leave")
+    suppress(app, cast.acme.id, {"reader@example.com": BOUNCE})
+    assert listed(app, cast) == [("reader@example.com", "UNSUBSCRIBE", "")]
+    suppress(app, cast.acme.id, {"reader@example.com": COMPLAINT})
+    suppressions.unsubscribe(app, suppressions.unsubscribe_token(app.secret_key(), cast.acme.id, message.id))
+    assert listed(app, cast) == [("reader@example.com", "COMPLAINT", "abuse")]
+
+
+def test_of_rows_for_one_address_an_import_takes_the_reason_that_outranks_the_others(
+    app: App, cast: Cast
+) -> None:
+    rows = [("a", "BOUNCE"), ("a", "UNSUBSCRIBE"), ("a", "MANUAL"), ("b", "COMPLAINT"), ("b", "UNSUBSCRIBE")]
+    content = "email,reason\n" + "".join(f"{who}@example.com,{reason}\n" for who, reason in rows)
+    suppressions.import_csv(app, cast.bob, cast.acme.id, content.encode(), "list.csv")
+    assert sorted(listed(app, cast)) == [
+        ("a@example.com", "UNSUBSCRIBE", ""),
+        ("b@example.com", "COMPLAINT", ""),
+    ]
+
+
 def test_many_at_once_suppress_an_address_once(app: App, cast: Cast) -> None:
     addresses = {f"p{number}@example.com": BOUNCE for number in range(50)}
     with ThreadPoolExecutor(8) as pool:
