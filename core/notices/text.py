@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from core.alerts import PAGE_OF, News
 from core.plain import visible
+from core.tenants.limits import zone_of
 
 LONGEST_SENTENCE = 500
 INVISIBLE = "\u2060"  # word joiner: parts what a chat would take for a sign, and cannot be seen
@@ -103,7 +103,7 @@ def _when(one: Told) -> str:
 
 
 def _moment(at: datetime, zone: str) -> str:
-    there = at.astimezone(ZoneInfo(zone))
+    there = at.astimezone(zone_of(zone))
     return f"{there.day} {there:%b %Y, %H:%M}"
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from core import alerts, notices
 from core.access import Actor
 from core.app import App
-from core.db.models import AlertNotice
+from core.db.models import AlertNotice, Tenant
 from core.notices import ChannelKind
 from tests.alerting import HOST, SECRET, HandClock, Hook, Mailbox, smtp_server, webhook
 from tests.conftest import Cast
@@ -224,6 +224,13 @@ def test_nothing_is_sent_by_a_channel_that_is_switched_off_or_removed_meanwhile(
 
 
 @SQLITE
+def test_a_time_zone_that_this_machine_does_not_know_keeps_no_alert_back(office: Office) -> None:
+    with office.app.db.begin() as session:
+        session.get_one(Tenant, office.cast.acme.id).timezone = "Mars/Base"
+    office.raised()
+    assert office.send() == "1 sent, 0 not taken"
+
+
 def test_a_dead_webhook_does_not_delay_a_mail(office: Office) -> None:
     with smtp_server() as mailbox:
         office.app = replace(office.app, settings=with_smtp(office.app, mailbox))
