@@ -9,6 +9,7 @@ import streamlit as st
 from core import reports
 from core.reports import Counts
 from pages._ui.format import percent
+from pages._ui.layout import exported
 from pages._ui.tables import counts as grouped
 from pages._ui.tables import rates, table
 from pages.deliverability._reputation_files import DIGITS, View, offer_csv
@@ -29,7 +30,8 @@ def draw_tables(view: View) -> None:
     days = {"since": view.since, "until": view.until}
     with campaigns:
         found = reports.by_campaign(app, actor, tenant_id, **days, limit=SHOWN)
-        note = f"The {SHOWN} newest campaigns." if len(found) > SHOWN else ""  # and transactional mail
+        campaigns_found = sum(row.campaign_id != 0 for row in found)
+        note = f"The {SHOWN} newest campaigns." if campaigns_found == SHOWN else ""
         _draw(view, "Campaign", [(row.name, row.counts) for row in found], "campaigns", note)
     with domains:
         by_domain = reports.by_domain(app, actor, tenant_id, **days, limit=SHOWN)
@@ -65,12 +67,13 @@ def _draw(view: View, what: str, named: list[tuple[str, Counts]], name: str, not
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(note, width="stretch")
         offer_csv(view, rows, name)
-    table(
-        rows,
-        key=f"reputation.by.{name}",
-        columns={
-            what: st.column_config.TextColumn(what, pinned=True),
-            **{column: grouped(column) for column in _COUNTED},
-            **{column: rates(column, digits) for column, digits in DIGITS.items()},
-        },
-    )
+    with exported(name):
+        table(
+            rows,
+            key=f"reputation.by.{name}",
+            columns={
+                what: st.column_config.TextColumn(what, pinned=True),
+                **{column: grouped(column) for column in _COUNTED},
+                **{column: rates(column, digits) for column, digits in DIGITS.items()},
+            },
+        )

@@ -89,6 +89,11 @@ def test_an_account_manager_reads_and_takes_along_the_reputation_of_their_tenant
     (row,) = _rows(_saved(page, "providers", "csv", tmp_path))
     assert row["Provider"] == "Other"
 
+    tables = page.get_by_test_id("stDataFrame")
+    tables.last.hover()
+    expect(page.get_by_role("button", name="Fullscreen").last).to_be_visible()
+    expect(page.get_by_role("button", name="Download as CSV").filter(visible=True)).to_have_count(0)
+
     drawn = page.get_by_test_id("stApp").inner_html() + "".join(file.read_text("utf-8", "replace") for file in
                                                                tmp_path.iterdir())  # fmt: skip
     assert "globex" not in drawn.lower()
