@@ -44,7 +44,7 @@ def dry_run_card(app: App, actor: Actor, tenant: Tenant) -> None:
         if len(range_) != 2:
             st.error("Choose the first and the last day.", icon=":material/error:")
             return
-        with report(rerun=False):
+        with report():
             st.session_state[key] = _tried(app, actor, tenant, chosen, range_)
     if found := st.session_state.get(key):
         _show(app, tenant, found)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from core import alerts, events, tenants
 from core.access import SYSTEM, Actor
@@ -136,3 +136,41 @@ def delivered(ledger: Ledger, people: int, *, armed_seconds: float) -> None:
     messages = ledger.add_messages([f"q{next(_people)}@example.com" for _ in range(people)], armed_at=at)
     said = [ledger.says(message, EventType.DELIVERY) for message in messages]
     events.ingest(ledger.app, ledger.account, said)
+
+
+@pytest.mark.parametrize(("left", "is_paused"), [(1_000, True), (0, False)])
+def test_on_probation_three_bounces_are_enough(bare: App, left: int, is_paused: bool) -> None:
+    ledger = new_ledger(bare, new_account(bare), "acme")
+    on_probation(bare, ledger.tenant.id, left)
+    messages = ledger.add_messages([f"b{n}@example{n}.com" for n in range(10)], armed_at=bare.now())
+    said = [ledger.says(message, EventType.DELIVERY) for message in messages[3:]]
+    said += [ledger.bounce(message) for message in messages[:3]]
+    paused = events.ingest(bare, ledger.account, said).paused_tenants
+    assert paused == ((ledger.tenant.id,) if is_paused else ())
+
+
+def test_who_is_paused_on_probation_begins_it_anew(app: App, cast: Cast, alice: Actor) -> None:
+    for _ in range(2):
+        tenants.pause(app, alice, cast.acme.id, "Their list looks bought.")
+        tenants.resume(app, alice, cast.acme.id, "They cleaned it.")
+        seen = tenants.probation(app, alice, cast.acme.id)
+        assert seen is not None
+        assert seen.left == 1_000
+        on_probation(app, cast.acme.id, 3)
+
+
+@SQLITE
+def test_probation_adds_one_statement_to_a_claim_and_nothing_where_there_is_none(bare: App) -> None:
+    ledger = campaign_of(bare, fast_account(bare), "acme", 200)
+    engine = Engine(bare)
+    engine.look()
+    said: list[str] = []
+    event.listen(bare.db.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    numbers = []
+    for left in (0, 1_000):
+        on_probation(bare, ledger.tenant.id, left)
+        engine.clock.sleep(1)
+        said.clear()
+        engine.claims()
+        numbers.append(len(said))
+    assert numbers[1] == numbers[0] + 1
