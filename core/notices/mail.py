@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import select
@@ -16,10 +20,12 @@ from sqlalchemy.orm import Session
 from core.app import App
 from core.db.models import Account, Identity, Tenant
 from core.errors import ProviderError
+from core.notices.deadline import cut_off
 from core.plain import visible
 from core.providers.base import Outcome, PlainMail
 
 SECONDS = 10.0  # of each step with an SMTP server
+ALL_SECONDS = 60.0  # of all steps together; a claim of notices lasts longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,17 @@ class MailServer:
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+class _Over(smtplib.SMTP):
+    """SMTP over a connection that is there already."""
+
+    def __init__(self, connection: socket.socket, to: MailServer) -> None:
+        self._connection = connection
+        super().__init__(to.host, to.port, timeout=SECONDS)
+
+    def _get_socket(self, *_: Any) -> socket.socket:
+        return self._connection
 
 
 def send(app: App, to_address: str, subject: str, text: str, *, key: str) -> None:
@@ -85,32 +102,42 @@ def _by_smtp(to: MailServer, message: EmailMessage) -> None:
 
 def _why_not(to: MailServer, message: EmailMessage) -> str:
     """ "" when it was taken."""
+    if not f"{to.user}{to.password}".isascii():
+        return f"The user name or the password for {to.host} has signs other than ASCII, which cannot be sent"
+    ends_at = time.monotonic() + ALL_SECONDS
     try:
-        with _connected(to) as connection:
-            if to.user:
-                connection.login(to.user, to.password)
-            connection.send_message(message)
-    except smtplib.SMTPException as e:
-        return f"{to.host} did not take the mail: {_reason(e)}"
-    except ssl.SSLCertVerificationError as e:
-        return f"{to.host} has no good certificate ({e.verify_message})"
-    except OSError as e:
-        return f"{to.host}, port {to.port}, does not answer ({type(e).__name__})"
+        with socket.create_connection((to.host, to.port), timeout=SECONDS) as raw, cut_off(raw, ends_at):
+            _hand_over(to, raw, message)
+    except (OSError, ValueError) as e:  # smtplib's own are OSError as well; ValueError: of a name no host has
+        return _why(to, e, is_late=time.monotonic() >= ends_at)
     return ""
 
 
-def _connected(to: MailServer) -> smtplib.SMTP:
-    if to.is_tls:
-        return smtplib.SMTP_SSL(to.host, to.port, timeout=SECONDS, context=ssl.create_default_context())
-    connection = smtplib.SMTP(to.host, to.port, timeout=SECONDS)
-    try:
-        connection.ehlo()
-        if not to.is_here:  # raises where it is not offered: neither mail nor password goes in the clear
-            connection.starttls(context=ssl.create_default_context())
-    except (smtplib.SMTPException, OSError):
-        connection.close()
-        raise
-    return connection
+def _hand_over(to: MailServer, raw: socket.socket, message: EmailMessage) -> None:
+    context = ssl.create_default_context()
+    with context.wrap_socket(raw, server_hostname=to.host) if to.is_tls else raw as secured:
+        connection = _Over(secured, to)
+        try:
+            connection.ehlo()
+            if not (to.is_tls or to.is_here):  # raises where it is not offered: nothing goes in the clear
+                connection.starttls(context=context)
+            if to.user:
+                connection.login(to.user, to.password)
+            connection.send_message(message)
+            with suppress(OSError):  # it was taken, whatever is answered to a good-bye
+                connection.quit()
+        finally:
+            connection.close()
+
+
+def _why(to: MailServer, error: Exception, *, is_late: bool) -> str:
+    if is_late:
+        return f"{to.host} did not take the mail within {ALL_SECONDS:.0f} s"
+    if isinstance(error, smtplib.SMTPException):
+        return f"{to.host} did not take the mail: {_reason(error)}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{to.host} has no good certificate ({error.verify_message})"
+    return f"{to.host}, port {to.port}, does not answer ({type(error).__name__})"
 
 
 def _reason(error: smtplib.SMTPException) -> str:

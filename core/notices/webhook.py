@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
@@ -23,6 +22,7 @@ import dns.resolver
 from core import __version__
 from core.dns.addresses import is_public
 from core.errors import ProviderError
+from core.notices.deadline import cut_off
 from core.notices.targets import WebAddress
 
 SECONDS = 10.0
@@ -81,7 +81,7 @@ class Dialler:
     def _ask(self, found: list[str], to: WebAddress, body: bytes, ends_at: float) -> tuple[int, str]:
         with (
             _connected(found, to.port, ends_at) as raw,
-            _cut_off(raw, ends_at),
+            cut_off(raw, ends_at),
             self.context().wrap_socket(raw, server_hostname=to.host) as secured,
         ):
             return _post(secured, to, body)
@@ -131,24 +131,3 @@ def _connected(found: list[str], port: int, ends_at: float) -> Iterator[socket.s
     with raw:
         raw.settimeout(max(ends_at - time.monotonic(), 0.1))
         yield raw
-
-
-@contextmanager
-def _cut_off(raw: socket.socket, ends_at: float) -> Iterator[None]:
-    """Ends the connection at its time, also while bytes drip in: a socket's own time-out begins anew with
-    each of them."""
-    same = raw.dup()  # TLS takes the first one over
-
-    def cut() -> None:
-        with suppress(OSError):
-            same.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(ends_at - time.monotonic(), 0.0), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        same.close()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import email
 import logging
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email.policy import default
 from typing import Any
@@ -29,6 +33,28 @@ WRITTEN = "canary%20p%40ss%2Fword"
 def mailbox() -> Iterator[Mailbox]:
     with smtp_server() as served:
         yield served
+
+
+@contextmanager
+def dripping_server() -> Iterator[int]:
+    """Begins an answer, which may be one of TLS, and sends the rest of it byte by byte."""
+    ended = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"\x16\x03\x03\x3f\xff")
+                while not ended.wait(0.02):
+                    connection.sendall(b"\x02")
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with server:
+        yield server.getsockname()[1]
+        ended.set()
+        thread.join(5)
 
 
 def told(app: App, **changed: Any) -> App:
@@ -111,6 +137,35 @@ def test_a_server_elsewhere_that_offers_no_encryption_gets_nothing(app: App, mai
     assert mailbox.verbs == ["EHLO"]
     assert PASSWORD not in repr(elsewhere)
     assert "does not answer" in refusal(by_smtp(app, f"smtps://a:{WRITTEN}@127.0.0.1:{mailbox.port}"))
+
+
+@SQLITE
+def test_what_was_taken_is_not_sent_again_for_an_odd_good_bye(app: App, mailbox: Mailbox) -> None:
+    mailbox.refuses["QUIT"] = "421 too many connections"
+    send(by_smtp(app, f"smtp://127.0.0.1:{mailbox.port}"))
+    assert len(mailbox.mails) == 1
+
+
+@SQLITE
+def test_a_password_that_cannot_be_sent_is_told_and_stands_nowhere(app: App, mailbox: Mailbox) -> None:
+    said = refusal(by_smtp(app, f"smtp://postyard:canary%C3%A4@127.0.0.1:{mailbox.port}"))
+    assert "has signs other than ASCII" in said
+    assert not mailbox.verbs
+
+
+@SQLITE
+def test_a_name_that_no_host_can_have_is_told(app: App) -> None:
+    assert "does not answer" in refusal(by_smtp(app, "smtp://mail..acme-mail.io"))
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+@SQLITE
+def test_a_server_that_drips_ends_in_time(app: App, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(mail, "ALL_SECONDS", 0.4)
+    with dripping_server() as port:
+        begun = time.monotonic()
+        assert "did not take the mail within" in refusal(by_smtp(app, f"{scheme}://127.0.0.1:{port}"))
+    assert time.monotonic() - begun < 4
 
 
 @SQLITE
