@@ -16,11 +16,11 @@ from core.db.states import BounceType, EventType, MessageStatus
 from core.events.machines import By, made_by
 
 NO_COMPLAINT = "not-spam"
-# The address was on a list, so SES did not send. Neither AWS nor we count these (developer guide, bounce
+# The address was on a list, so nothing was sent. Neither AWS nor we count these (developer guide, bounce
 # types); "Suppressed", SES's global list, does count.
 LISTED = {
     "OnTenantSuppressionList": "SES did not send it: the address is on the tenant's suppression list there.",
-    "OnAccountSuppressionList": "SES did not send it: the address is on the AWS account's suppression list.",
+    "OnAccountSuppressionList": "It was not sent: its address is on the provider's list for the account.",
     "EmailValidationSuppressed": "SES did not send it: its address validation found the address bad.",
 }
 
@@ -39,7 +39,7 @@ class Kind(StrEnum):
     CLICKED = "clicked"
     REJECTED = "rejected"
     UNRENDERED = "unrendered"
-    ACCEPTED = "accepted"  # says no more than that SES took the message
+    ACCEPTED = "accepted"  # says no more than that the provider took the message
 
 
 KIND_OF_TYPE = {
@@ -64,7 +64,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a message stands by its events. `status` None: they do not even say that SES accepted it."""
+    """Where a message stands by its events. `status` None: they do not even say that it was accepted."""
 
     status: MessageStatus | None
     reason: str | None
@@ -126,7 +126,7 @@ def _at(first: dict[Kind, Moment], kind: Kind) -> datetime | None:
 
 def _status(first: dict[Kind, Moment]) -> tuple[MessageStatus | None, str | None]:
     """By precedence, never by arrival: a transient bounce after delivery is an out-of-office answer, one
-    without is the end of SES's tries; a delivery after a permanent bounce does not undo it."""
+    without is the end of the provider's tries; a delivery after a permanent bounce does not undo it."""
     for kind, status in _PRECEDENCE:
         if kind in first:
             return status, _reason(kind, first[kind])
@@ -151,7 +151,7 @@ def _reason(kind: Kind, moment: Moment) -> str | None:
         Kind.COMPLAINT: "The recipient reported it as spam.",
         Kind.PERMANENT: f"The address cannot be delivered to ({subtype}).",
         Kind.LISTED: LISTED.get(subtype),
-        Kind.REJECTED: "SES accepted it, then rejected its content.",
+        Kind.REJECTED: "The provider accepted it, then refused to send it.",
         Kind.UNRENDERED: "SES could not fill in its template: a merge field was missing.",
-        Kind.TRANSIENT: f"SES gave up after several tries ({subtype}).",
+        Kind.TRANSIENT: f"The provider gave up after several tries ({subtype}).",
     }.get(kind)

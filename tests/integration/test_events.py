@@ -108,7 +108,7 @@ def test_a_bounce_that_is_not_permanent_ends_the_message_and_suppresses_nobody(
     ingest(ledger, ledger.bounce(message, "MailboxFull", bounce_type=kind))
     seen = ledger.look(message)
     assert (seen.status, seen.bounce_type) == ("bounced", kind)
-    assert seen.reason == "SES gave up after several tries (MailboxFull)."
+    assert seen.reason == "The provider gave up after several tries (MailboxFull)."
     assert ledger.total("transient_bounces") == 1
     assert not ledger.suppressions()
 

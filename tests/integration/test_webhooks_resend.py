@@ -85,6 +85,16 @@ def test_a_bounce_suppresses_and_a_complaint_outranks_it(ledger: Ledger, message
     assert ledger.look(message).status == "complained"
 
 
+@pytest.mark.parametrize("name", ["email.failed", "email.suppressed"])
+@ON_SQLITE
+def test_what_resend_did_not_send_is_not_told_of_ses(ledger: Ledger, message: Message, name: str) -> None:
+    request = body(message, name)
+    receive(ledger, request, signing.svix_headers(request))
+
+    assert "SES" not in str(ledger.look(message).reason)
+    assert "AWS" not in str(ledger.look(message).reason)
+
+
 @pytest.mark.parametrize("name", ["svix-id", "svix-timestamp", "svix-signature"])
 @pytest.mark.parametrize("value", [None, ""])
 @ON_SQLITE
