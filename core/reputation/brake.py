@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core import alerts, audit, tenants
 from core.access import SYSTEM, Action, Actor
 from core.app import App
-from core.db.models import Account, Alert, Campaign, DailyCount, Tenant
+from core.db.models import Account, Campaign, DailyCount, Tenant
 from core.db.states import SendingStatus
 from core.reputation.evidence import Evidence
 from core.reputation.rule import Z_95, Level, Signal
@@ -75,26 +75,28 @@ def standings(app: App, actor: Actor) -> list[tuple[Account, Standing]]:
 
 def apply(session: Session, account_id: int, at: datetime) -> tuple[int, ...]:
     """Warn about the account, or stop those who raise its rates; the ids of those who were stopped. A tenant
-    that somebody else holds is left for the next time."""
-    seen, open_causes = standing(session, account_id, at), _open_causes(session, account_id)
+    that somebody else holds is left for the next time, and what holds no more is cleared by the job."""
+    seen = standing(session, account_id, at)
     stopped: list[int] = []
     for signal in Signal:
         for share in to_stop(seen.shares, signal):
             if _stop(session, seen, share, signal, at):
                 stopped.append(share.tenant.id)
                 seen = Standing(account_id, [other for other in seen.shares if other is not share])
-        _tell(session, seen, signal, open_causes, at)
+        if WARN[signal].is_reached(*seen.of(signal)):
+            _warn(session, seen, signal, at)
     return tuple(stopped)
 
 
 def apply_due(app: App) -> str:
-    """Job: the same where no bad news came, and warnings that no longer hold are cleared."""
+    """Job: the same where no bad news came, and what was told of an account is cleared when it is well."""
     with app.db.read() as session:
         account_ids = list(session.scalars(select(Account.id).order_by(Account.id)))
     stopped = 0
     for account_id in account_ids:
         with app.db.begin() as session:
             stopped += len(apply(session, account_id, app.now()))
+            _clear(session, account_id, app.now())
     return f"Stopped {stopped} tenants for the sake of {len(account_ids)} AWS accounts."
 
 
@@ -192,27 +194,22 @@ def _stop(session: Session, seen: Standing, share: Share, signal: Signal, at: da
     return True
 
 
-def _open_causes(session: Session, account_id: int) -> set[str]:
-    causes = [_cause(account_id, signal, what) for signal in Signal for what in ("warning", "stop")]
-    query = select(Alert.cause).where(
-        Alert.kind == BRAKE, Alert.cause.in_(causes), Alert.cleared_at.is_(None)
-    )
-    return set(session.scalars(query))
-
-
-def _tell(session: Session, seen: Standing, signal: Signal, told: set[str], at: datetime) -> None:
-    """Of what is left: a warning, or that all is well again."""
-    warning, stop = (_cause(seen.account_id, signal, what) for what in ("warning", "stop"))
-    if not WARN[signal].is_reached(*seen.of(signal)):
-        for cause in sorted(told & {warning, stop}):
-            alerts.clear(session, kind=BRAKE, cause=cause, at=at)
-        return
+def _warn(session: Session, seen: Standing, signal: Signal, at: datetime) -> None:
+    """Of what is left."""
     alerts.raise_once(
-        session, kind=BRAKE, cause=warning, tenant_id=None, at=at,
+        session, kind=BRAKE, cause=_cause(seen.account_id, signal, "warning"), tenant_id=None, at=at,
         sentence=f"The tenants of AWS account {_name(session, seen.account_id)} together have "
         f"{_at(signal, *seen.of(signal))}; from {STOP[signal].rate * 100:g} % on those who raise that are "
         "stopped, the newest first.",
     )  # fmt: skip
+
+
+def _clear(session: Session, account_id: int, at: datetime) -> None:
+    seen = standing(session, account_id, at)
+    for signal in Signal:
+        if not WARN[signal].is_reached(*seen.of(signal)):
+            for what in ("warning", "stop"):
+                alerts.clear(session, kind=BRAKE, cause=_cause(account_id, signal, what), at=at)
 
 
 def _campaigns(session: Session, tenant: Any, signal: Signal, at: datetime) -> list[dict[str, Any]]:
