@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+
+from core.tenants.limits import zone_of
 
 # What markdown, or Streamlit's additions to it (:red[…], :icon:, $…$), would take for a sign; and, where a
 # text begins, for a list, a heading or a rule.
@@ -165,8 +166,9 @@ def share(part: int, whole: int) -> float | None:
 
 
 def local(at: datetime, zone: str) -> datetime:
-    """Naive, in the zone: what charts and tables draw as it is."""
-    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    """Naive, in the zone (UTC for one that this machine does not know): what charts and tables draw as it
+    is."""
+    return at.astimezone(zone_of(zone)).replace(tzinfo=None)
 
 
 def moment(at: datetime | None, zone: str = "UTC") -> str:

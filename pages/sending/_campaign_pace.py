@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from core.access import Actor
 from core.app import App
 from core.campaigns import CampaignView
 from core.db.models import Campaign, Tenant
+from core.tenants.limits import zone_of
 from pages._ui.actions import report, stop_asking
 from pages._ui.format import local, moment
 
@@ -46,7 +46,7 @@ def ask_pace(tenant: Tenant, key: str, now: Pace | None = None) -> Pace:
         help="Whoever was not written to by then is not written to at all and counts as expired: for an "
         "offer that ends. Without it the campaign goes on until everybody has been written to.",
     )
-    return Pace(rate, there.replace(tzinfo=ZoneInfo(tenant.timezone)).astimezone(UTC) if there else None)
+    return Pace(rate, there.replace(tzinfo=zone_of(tenant.timezone)).astimezone(UTC) if there else None)
 
 
 def in_words(pace: Campaign | Pace, tenant: Tenant) -> str:

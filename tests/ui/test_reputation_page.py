@@ -137,6 +137,14 @@ def test_days_are_those_of_the_tenants_time_zone(page: Visit, app: App, cast: Ca
     assert f"Days in {zone}" in shown(at).replace("\\", "")
 
 
+def test_a_time_zone_that_this_machine_does_not_know_is_utc(page: Visit, app: App, cast: Cast) -> None:
+    sent(app, cast.acme.id)
+    change(app, cast.acme.id, timezone="Mars/Olympus")
+    at = page(cast.carol)
+    assert not at.exception
+    assert at.metric[0].value == "1,000"
+
+
 def test_a_range_of_ones_own_is_asked_for_in_full_and_has_an_end(page: Visit, app: App, cast: Cast) -> None:
     sent(app, cast.acme.id, days_ago=40)
     at = page(cast.carol)
