@@ -52,6 +52,10 @@ class Step:
     pages: int
     token: str | None
 
+    @property
+    def is_read(self) -> bool:
+        return self.pages > 0 and self.token is None
+
 
 def compare_due(app: App) -> str:
     """Job: compare each tenant's list, and each account's, once a day; a run ends after a number of pages and
@@ -93,6 +97,9 @@ def compare(app: App, ses_list: SesList, most_pages: int) -> tuple[int, bool]:
 
 def _compare(app: App, ses_list: SesList, most_pages: int) -> tuple[int, bool]:
     step = _begin(app, ses_list)
+    if step.is_read:  # whoever read its last page did not come to the end
+        _finish(app, ses_list, step)
+        return 0, True
     if step.pages == 0 and ses_list.tenant_id:
         _look_at_scope(app, ses_list)
     email = app.providers.email(ses_list.region)
@@ -106,7 +113,7 @@ def _compare(app: App, ses_list: SesList, most_pages: int) -> tuple[int, bool]:
             continue
         with app.db.begin() as session:
             step = _keep_page(session, ses_list, step, page, app.now())
-        if step.token is None:
+        if step.is_read:
             _finish(app, ses_list, step)
             return number, True
     return most_pages, False

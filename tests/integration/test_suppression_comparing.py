@@ -180,6 +180,23 @@ def test_a_run_ends_after_its_pages_and_the_next_goes_on(
 
 
 @SQLITE
+def test_one_that_died_after_the_last_page_is_finished_by_the_next_without_reading_again(
+    app: App, simulator: Simulator, cast: Cast
+) -> None:
+    at_ses(simulator, "acme", *(f"p{number}@example.com" for number in range(1500)))
+    here(app, cast.acme.id, "ours@example.com")
+    ses_list = list_of(app, cast.acme)
+    comparing.compare(app, ses_list, 9)
+    with app.db.begin() as session:
+        session.execute(update(SuppressionComparison).values(finished_at=None))
+    simulator.faults({"operation": "ListSuppressedDestinations", **REFUSED})
+    assert comparing.compare(app, ses_list, 9) == (0, True)
+    standing = suppressions.standing(app, SYSTEM, cast.acme.id)
+    assert (standing.pages, standing.listed, standing.is_under_way) == (2, 1500, False)
+    assert standing.differences == {"missing here": 1500, "missing at SES": 1}
+
+
+@SQLITE
 def test_a_token_that_ses_takes_no_more_begins_the_list_anew(
     app: App, simulator: Simulator, cast: Cast
 ) -> None:
