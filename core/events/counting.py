@@ -109,8 +109,9 @@ class Counted:
         of_day = self.daily[DayKey(message.tenant_id, day, message.campaign_id or 0)]
         of_domain = self.domains[DomainKey(message.tenant_id, _domain(message), day)]
         for n, count in enumerate(counts):
-            of_day[n] += count
-            of_domain[n] += count
+            if count:
+                of_day[n] += count
+                of_domain[n] += count
         self.totals[message.tenant_id, _domain(message)][0] += counts[0]
 
 
