@@ -41,7 +41,8 @@ _CERTIFICATE_PATH = r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem"
 
 @dataclass(frozen=True, slots=True)
 class SnsMessage:
-    """`text`: the whole request, as it came. Nothing of it is true before `must_be_signed_by`."""
+    """`text`: its envelope as JSON, without what is not signed: anybody could change that. Nothing of it is
+    true before `must_be_signed_by`."""
 
     type: str
     topic_arn: str
@@ -94,7 +95,8 @@ def read(body: bytes) -> SnsMessage:
     topic = _TOPIC.fullmatch(fields["TopicArn"])
     if topic is None:
         raise Never("foreign topic")
-    return SnsMessage(value["Type"], fields["TopicArn"], topic[1], fields, body.decode())
+    signed = {name: fields[name] for name in _SIGNED[fields["Type"]] if name in fields}
+    return SnsMessage(fields["Type"], fields["TopicArn"], topic[1], fields, orjson.dumps(signed).decode())
 
 
 def _must_be_whole(value: dict[str, Any], fields: dict[str, str]) -> None:

@@ -107,6 +107,15 @@ def test_a_subject_that_was_taken_away_or_added_is_missed() -> None:
     accept({**without, "Subject": None})
 
 
+def test_nothing_is_kept_that_is_not_signed() -> None:
+    """Whoever has seen one that nobody can read could else have it parked as often as he likes."""
+    message = {**golden("2", "My subject"), "UnsubscribeURL": "https://evil.com/", "Another": "forged"}
+    accept(message)
+
+    kept = json.loads(sns_messages.read(json.dumps(message).encode()).text)
+    assert kept == {**FIELDS, "Subject": "My subject"}
+
+
 def test_a_version_stands_for_its_own_hash_alone() -> None:
     assert refused({**golden("1", None), "SignatureVersion": "2"}) == "signature"
     assert refused({**golden("2", None), "SignatureVersion": "1"}) == "signature"
