@@ -25,9 +25,7 @@ from pages.operations._level_inputs import levels_inputs
 
 DAYS = 30
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for something else
-PAUSE_COLUMNS = {"Rate": rates("Rate")} | {
-    head: counts(head) for head in ("Had left", "Spared", "Bounces spared", "Complaints spared")
-}
+COUNTED = ("Had left", "Spared", "Bounces spared", "Complaints spared")
 
 
 def dry_run_card(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -76,6 +74,7 @@ def _show(app: App, tenant: Tenant, found: DryRun) -> None:
         st.warning(sentence, icon=":material/pause_circle:")
     else:
         st.info(sentence, icon=":material/check_circle:")
+    columns = {"Rate": rates("Rate")} | {head: counts(head) for head in COUNTED}
     for title, rows in (("Pauses", found.pauses), ("Warnings", found.warnings)):
         if not rows:
             continue
@@ -87,7 +86,7 @@ def _show(app: App, tenant: Tenant, found: DryRun) -> None:
             made = partial(_csv, app, session.token_of_this_run(), tenant.id, shown)
             st.download_button("CSV", made, name, "text/csv", type="tertiary", on_click="ignore",
                                icon=":material/download:", key=f"dry-run.csv.{title}")  # fmt: skip
-        table(shown, key=f"dry-run.{title}", columns=PAUSE_COLUMNS)
+        table(shown, key=f"dry-run.{title}", columns=columns)
 
 
 def _row(tenant: Tenant, each: WouldHave, *, is_pause: bool) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _row(tenant: Tenant, each: WouldHave, *, is_pause: bool) -> dict[str, Any]:
         "Campaign": each.campaign,
         "Seen in": finding.scope,
         "Evidence": f"{finding.bad:,} {each.bad} of {finding.among:,.0f}",
-        "Rate": format.percent(finding.rate),
+        "Rate": round(finding.rate * 100, 3),
         **(spared if is_pause else {}),
     }
 
