@@ -119,7 +119,7 @@ def _outrank(session: Session, tenant_id: int, there: Sequence[Mapping[str, Any]
             .where(
                 *active(tenant_id),
                 Suppression.address == bindparam("of_address"),
-                Suppression.reason.not_in(RANKED[RANKED.index(reason) :]),
+                *(Suppression.reason != as_high for as_high in RANKED[RANKED.index(reason) :]),
             )
             .values({name: bindparam(f"to_{name}") for name in changed})
         )

@@ -132,6 +132,16 @@ def test_who_unsubscribes_from_what_is_kept_for_another_reason_is_released_by_th
     assert listed(app, cast) == [("reader@example.com", "COMPLAINT", "abuse")]
 
 
+def test_several_reasons_of_a_block_outrank_what_was_there(app: App, cast: Cast) -> None:
+    keys = [f"p{number}@example.com" for number in range(4)]
+    suppress(app, cast.acme.id, dict.fromkeys(keys, BOUNCE))
+    unsubscribed = Provenance(SuppressionReason.UNSUBSCRIBE, "unsubscribe", "recipient")
+    suppress(app, cast.acme.id, dict.fromkeys(keys[:2], unsubscribed) | dict.fromkeys(keys[2:], COMPLAINT))
+    suppress(app, cast.acme.id, dict.fromkeys(keys, unsubscribed))
+    found = {address: reason for address, reason, _ in listed(app, cast)}
+    assert [found[key] for key in keys] == ["UNSUBSCRIBE", "UNSUBSCRIBE", "COMPLAINT", "COMPLAINT"]
+
+
 def test_of_rows_for_one_address_an_import_takes_the_reason_that_outranks_the_others(
     app: App, cast: Cast
 ) -> None:
