@@ -98,7 +98,7 @@ _STATUSES = {
     "active": Status("Active", "green", ":material/check_circle:"),
     "disabled": Status("Disabled", "gray", ":material/block:"),
     # alerts
-    "open": Status("Open", "red", ":material/notifications_active:"),
+    "open": Status("Raised", "red", ":material/notifications_active:"),
     "over": Status("Over", "green", ":material/check_circle:"),
     # schedulers and jobs
     "silent": Status("Silent", "red", ":material/bedtime:"),

@@ -8,7 +8,7 @@ import streamlit as st
 
 # A text takes all of a phone's width but its icon's; what stands beside it on a wide screen goes below.
 # The ring of an option that is not chosen has next to no contrast in the dark.
-# Streamlit's own CSV of a table holds cells that a spreadsheet would run.
+# Streamlit's own CSV of a table holds cells that a spreadsheet would run: files are made by pages.
 _STYLE = """<style>
 @media (max-width: 640px) {
   [class*="st-key-row-"] { flex-wrap: wrap }
@@ -17,9 +17,7 @@ _STYLE = """<style>
 [data-testid="stRadioOption"]:not([data-selected]) > div > div:first-child {
   outline: 1px solid #8592a6; outline-offset: -1px;
 }
-[class*="st-key-exported-"] [data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]) {
-  display: none;
-}
+[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]) { display: none }
 </style>"""
 
 
@@ -36,8 +34,3 @@ def row(key: str, *, align: Any = "center") -> Any:
 def text(key: str) -> Any:
     """The part of a row that takes what the others leave."""
     return st.container(key=f"text-{key}", gap="xxsmall", width="stretch")
-
-
-def exported(key: str) -> Any:
-    """A table beside a button of our own that downloads it: Streamlit's is hidden."""
-    return st.container(key=f"exported-{key}")

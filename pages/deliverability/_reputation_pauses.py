@@ -12,7 +12,6 @@ from core.access import SYSTEM
 from core.reports import Pause
 from pages._ui.charts import Mark
 from pages._ui.format import NOTHING, count, local, moment
-from pages._ui.layout import exported
 from pages._ui.tables import table
 from pages.deliverability._reputation_files import View, offer_csv
 
@@ -68,8 +67,7 @@ def draw_pauses(view: View, pauses: Sequence[Pause]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader("Pauses", anchor=False, width="stretch")
             offer_csv(view, rows, "pauses")
-        with exported("pauses"):
-            table(rows, key="reputation.pauses", columns={"Why": st.column_config.TextColumn(width="large")})
+        table(rows, key="reputation.pauses", columns={"Why": st.column_config.TextColumn(width="large")})
 
 
 def _details(pause: Pause, zone: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ import streamlit as st
 from core import reports
 from core.reports import Counts
 from pages._ui.format import percent
-from pages._ui.layout import exported
 from pages._ui.tables import counts as grouped
 from pages._ui.tables import rates, table
 from pages.deliverability._reputation_files import DIGITS, View, offer_csv
@@ -67,13 +66,12 @@ def _draw(view: View, what: str, named: list[tuple[str, Counts]], name: str, not
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(note, width="stretch")
         offer_csv(view, rows, name)
-    with exported(name):
-        table(
-            rows,
-            key=f"reputation.by.{name}",
-            columns={
-                what: st.column_config.TextColumn(what, pinned=True),
-                **{column: grouped(column) for column in _COUNTED},
-                **{column: rates(column, digits) for column, digits in DIGITS.items()},
-            },
-        )
+    table(
+        rows,
+        key=f"reputation.by.{name}",
+        columns={
+            what: st.column_config.TextColumn(what, pinned=True),
+            **{column: grouped(column) for column in _COUNTED},
+            **{column: rates(column, digits) for column, digits in DIGITS.items()},
+        },
+    )

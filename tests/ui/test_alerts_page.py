@@ -55,7 +55,7 @@ def test_open_alerts_lead_to_the_page_that_helps_and_the_history_is_filtered(
     links = [(page.proto.label, page.proto.query_string) for page in at.get("page_link")]
     assert ("Senders", "tenant=globex") in links
     assert ("Health", "") in links
-    assert list(at.dataframe[0].value["Status"]) == [["Open"], ["Open"], ["Over"]]
+    assert list(at.dataframe[0].value["Status"]) == [["Raised"], ["Raised"], ["Over"]]
     at.selectbox("alerts.tenant").select(1).run()
     assert list(at.dataframe[0].value["What"]) == ["SNS differs."]
     at.selectbox("alerts.tenant").select(None)

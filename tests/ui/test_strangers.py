@@ -30,7 +30,7 @@ def finds_nothing(at: AppTest) -> None:
 
 def test_every_page_is_listed_and_none_lies_where_streamlit_would_find_it_by_itself() -> None:
     home = (ROOT / "Home.py").read_text()
-    assert len(PAGES) == 11
+    assert len(PAGES) == 13
     for page in PAGES:
         assert page.removeprefix("pages/").removesuffix(".py") in home
     assert [path.name for path in (ROOT / "pages").glob("*.py")] == ["__init__.py"]
