@@ -71,7 +71,8 @@ class Settings(BaseSettings):
     resend_calls_per_second: float = Field(2.0, gt=0, description="Resend's limit for the whole team.")
     alert_from: str = Field(
         "",
-        description="Address that alerts come from: of a domain verified at SES, or as the SMTP server allows.",
+        description="Address that alerts come from: of a domain verified at SES, or as the SMTP server "
+        "allows.",
     )
     smtp_url: SecretStr | None = Field(
         None,
