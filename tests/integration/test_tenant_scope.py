@@ -19,8 +19,9 @@ from core.access import Role
 from core.app import App
 from core.db.base import Base
 from core.db.models import Message, Suppression
-from tests.integration import test_access_matrix as matrix
-from tests.integration.test_access_matrix import World, somebody, world
+from core.reports import overview
+from tests.integration.test_access_matrix import World, outcome, somebody, world
+from tests.use_cases import OF_TENANT
 
 __all__ = ["world"]
 
@@ -77,12 +78,12 @@ def test_the_watch_sees_what_has_no_scope(world: World) -> None:
     assert len(unscoped) == 2
 
 
-@pytest.mark.parametrize("name", matrix.OF_TENANT)
+@pytest.mark.parametrize("name", OF_TENANT)
 def test_a_use_case_asks_for_one_tenants_rows_alone(world: World, name: str) -> None:
-    call = matrix.OF_TENANT[name][1]
+    call = OF_TENANT[name][1]
     actor = somebody(Role.ADMIN, world)
     with watched(world.app) as unscoped:
-        matrix.outcome(lambda: call(world.app, actor, world.acme.tenant, world.acme))
+        outcome(lambda: call(world.app, actor, world.acme.tenant, world.acme))
     assert unscoped == []
 
 
@@ -90,5 +91,5 @@ def test_a_use_case_asks_for_one_tenants_rows_alone(world: World, name: str) -> 
 def test_what_lists_every_tenant_names_those_it_may_show(world: World, role: Role) -> None:
     actor = somebody(role, world)
     with watched(world.app) as unscoped:
-        matrix.outcome(lambda: matrix.overview(world.app, actor))
+        outcome(lambda: overview(world.app, actor))
     assert unscoped == []
