@@ -8,10 +8,24 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, String, Text, any_, bindparam, cast, exists, func, select, union_all, update
+from sqlalchemy import (
+    Select,
+    String,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
+from core.db.many import is_among
 from core.db.models import Suppression
 from core.db.states import SuppressionReason
 from core.db.upsert import insert
@@ -107,22 +121,27 @@ def _storable(note: str) -> str:
 
 
 def _outrank(session: Session, tenant_id: int, there: Sequence[Mapping[str, Any]]) -> None:
+    """Most often nothing is to do: so they are looked up by the block. In one order, as all lock them."""
     changed = ("reason", "source", "note", "campaign_id", "event_id")
-    for reason in RANKED:
-        rows = [
-            {"of_address": row["address"], **{f"to_{name}": row[name] for name in changed}}
-            for row in there
-            if row["reason"] == reason
-        ]
-        statement = (
-            update(Suppression)
-            .where(
-                *active(tenant_id),
-                Suppression.address == bindparam("of_address"),
-                *(Suppression.reason != as_high for as_high in RANKED[RANKED.index(reason) :]),
-            )
-            .values({name: bindparam(f"to_{name}") for name in changed})
+    rank_there = case({reason: rank(reason) for reason in RANKED}, value=Suppression.reason, else_=0)
+    statement = (
+        update(Suppression)
+        .where(*active(tenant_id), Suppression.address == bindparam("of_address"))
+        .where(rank_there < bindparam("of_rank"))
+        .values({name: bindparam(f"to_{name}") for name in changed})
+    )
+    ranked = {row["address"]: row for row in there if rank(row["reason"])}
+    for block in blocks(sorted(ranked), BLOCK):
+        query = select(Suppression.address, Suppression.reason).where(
+            *active(tenant_id), is_among(session, Suppression.address, block)
         )
+        reasons = {entry.address: entry.reason for entry in session.execute(query)}
+        rows = [
+            {"of_address": key, "of_rank": rank(ranked[key]["reason"])}
+            | {f"to_{name}": ranked[key][name] for name in changed}
+            for key in sorted(reasons)
+            if rank(reasons[key]) < rank(ranked[key]["reason"])
+        ]
         if rows:
             session.connection().execute(statement, rows)
 
