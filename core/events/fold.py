@@ -20,7 +20,7 @@ NO_COMPLAINT = "not-spam"
 # types); "Suppressed", SES's global list, does count.
 LISTED = {
     "OnTenantSuppressionList": "SES did not send it: the address is on the tenant's suppression list there.",
-    "OnAccountSuppressionList": "It was not sent: its address is on the provider's list for the account.",
+    "OnAccountSuppressionList": "It was not sent: the address is on the provider account's suppression list.",
     "EmailValidationSuppressed": "SES did not send it: its address validation found the address bad.",
 }
 
