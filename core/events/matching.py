@@ -146,12 +146,20 @@ def _tenants(
     return {row.id: row for row in rows}, {row.topic_arn: row.id for row in rows if row.topic_arn}
 
 
+def _is_of_second(event: ProviderEvent, message: Row[Any]) -> bool:
+    """What was sent more than once has several ids, of which one is kept."""
+    if message.provider != SECOND_PROVIDER:
+        return False
+    own = message.provider_message_id
+    return bool(not own or own == event.provider_message_id or message.earlier_attempts)
+
+
 def _belongs(
     event: ProviderEvent, account: Account | None, message: Row[Any], tenant: Row[Any] | None
 ) -> bool:
     """A tag can be written by whoever sends mail through the account; the topic is SES's own word. The second
-    provider has none: it is believed about mail that it was given."""
-    if tenant is None or (account is None and message.provider != SECOND_PROVIDER):
+    provider has none: it is believed about mail that it was given, by the id that it gave."""
+    if tenant is None or (account is None and not _is_of_second(event, message)):
         return False
     if account is not None and event.topic_arn and event.topic_arn != tenant.topic_arn:
         return False

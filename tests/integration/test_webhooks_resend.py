@@ -175,6 +175,25 @@ def test_signed_but_unreadable_or_about_nothing(ledger: Ledger) -> None:
 
 
 @ON_SQLITE
+def test_a_tag_does_not_make_one_mail_another(ledger: Ledger, message: Message) -> None:
+    """Whoever sends through the same team writes what tags he likes; the id is Resend's own word."""
+    globex = new_ledger(ledger.app, ledger.account, "globex")
+    foreign = globex.add_message("gone@example.com", provider="resend", provider_message_id="e-2")
+    sent_twice = globex.add_message(
+        "far@example.com", provider="resend", provider_message_id="e-3", earlier_attempts="aabb"
+    )
+    for other in (foreign, sent_twice):
+        request = signing.resend_event(
+            "email.bounced", "e-1", "ann@example.com", tags={"msg_uid": f"{other.id}-{other.attempt}"}
+        )
+        receive(ledger, request, signing.svix_headers(request, id_=f"msg_{other.id}"))
+
+    assert [row.reason for row in ledger.parked()] == ["wrong tenant"]
+    assert globex.look(foreign).status == "sending"
+    assert globex.look(sent_twice).status == "bounced"  # each attempt has an id of its own
+
+
+@ON_SQLITE
 def test_of_somebody_elses_mail_it_is_not_believed(ledger: Ledger) -> None:
     """The tag is whatever the mail's sender wrote: mail that went through SES is not Resend's to speak of."""
     foreign = ledger.add_message("ann@example.com", provider="ses")
