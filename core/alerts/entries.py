@@ -14,6 +14,8 @@ from core.app import App
 from core.db.models import Alert
 from core.db.upsert import insert
 
+LONGEST_SENTENCE = 1_000  # strangers' words may be in it: an answer of a server, a name
+
 logger = logging.getLogger(__name__)
 
 
@@ -21,7 +23,9 @@ def raise_once(
     session: Session, *, kind: str, cause: str, sentence: str, tenant_id: int | None, at: datetime
 ) -> bool:
     """True when it is new. While one of the same kind and cause is open, only its sentence is brought up to
-    date; two who raise it at once raise one."""
+    date; two who raise it at once raise one. A sentence without an end is cut."""
+    if len(sentence) > LONGEST_SENTENCE:
+        sentence = sentence[: LONGEST_SENTENCE - 1] + "…"
     raised = session.scalar(
         insert(session, Alert)
         .values(kind=kind, cause=cause, sentence=sentence, tenant_id=tenant_id, raised_at=at)

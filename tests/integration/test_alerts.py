@@ -55,6 +55,16 @@ def test_an_alert_is_raised_once_until_it_is_cleared(app: App, cast: Cast) -> No
         assert len(session.scalars(select(Alert)).all()) == 2, "the first one stays, with when it was cleared"
 
 
+@SQLITE
+def test_a_sentence_without_an_end_is_cut(app: App, cast: Cast) -> None:
+    cause = Cause(cast.acme.id)
+    for _ in range(2):
+        cause.raised(app, "It broke. " * 1_000)
+        [alert] = alerts.list_open(app, cast.carol, cast.acme.id)
+        assert len(alert.sentence) == 1_000
+        assert alert.sentence.endswith("…")
+
+
 def test_of_many_who_raise_it_at_once_one_is_told_that_it_is_new(app: App, cast: Cast) -> None:
     new: list[bool] = []
     threads = [threading.Thread(target=lambda: new.append(Cause(cast.acme.id).raised(app))) for _ in range(5)]
