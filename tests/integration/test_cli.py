@@ -106,10 +106,15 @@ def every_command() -> Iterator[tuple[str, click.Command]]:
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None
-        if isinstance(command, click.Group):
-            yield from ((f"{name} {sub}", command.commands[sub]) for sub in command.commands)
-        else:
-            yield name, command
+        yield from below(name, command)
+
+
+def below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for sub, further in command.commands.items():
+        yield from below(f"{name} {sub}", further)
 
 
 def test_every_command_has_json_and_says_what_it_does() -> None:
