@@ -15,15 +15,16 @@ from sqlalchemy import select
 from core import audit
 from core.access import SYSTEM
 from core.app import App
-from core.db.models import Account, Tenant
+from core.db.models import Account, AuditEntry, Tenant
 from core.errors import ProviderError
 from core.events import ingest
 from core.hooks import sns_messages
 from core.hooks.answers import Again, Done, Never, done
 from core.hooks.certificates import Certificates
-from core.hooks.sns_messages import NOTIFICATION, SUBSCRIPTION, SnsMessage
+from core.hooks.sns_messages import NEWEST, NOTIFICATION, OLDEST, SUBSCRIPTION, UNSUBSCRIPTION, SnsMessage
 from core.providers.ses_events import UnreadableEvent, parse
 
+_ACTIONS = {SUBSCRIPTION: "confirm subscription", UNSUBSCRIPTION: "end subscription"}
 # By SNS's older and newer protocol. Whatever else goes wrong, a person may mend before SNS gives up.
 _BAD_TOKEN = {"InvalidParameter", "InvalidParameterException", "NotFound", "NotFoundException"}
 
@@ -46,9 +47,11 @@ def receive(app: App, certificates: Certificates, body: bytes) -> Done:
     message.must_be_signed_by(key)
     if message.type == NOTIFICATION:
         return _take(app, owner, message)
+    if _is_recorded(app, owner, message):
+        return Done.KNOWN
     if message.type == SUBSCRIPTION:
         return _confirm(app, owner, message)
-    return _end(app, owner)
+    return _end(app, owner, message)
 
 
 def _owner(app: App, topic_arn: str) -> _Owner:
@@ -81,26 +84,38 @@ def _confirm(app: App, owner: _Owner, message: SnsMessage) -> Done:
     except ProviderError as e:
         logger.warning("SNS did not confirm a subscription of tenant %s: %s", owner.tenant, e)
         raise (Never("not confirmed", 400) if e.code in _BAD_TOKEN else Again("not confirmed")) from e
-    _record(app, owner, "confirm subscription", subscription=arn)
+    _record(app, owner, message, subscription=arn)
     return Done.CONFIRMED
 
 
-def _end(app: App, owner: _Owner) -> Done:
+def _end(app: App, owner: _Owner, message: SnsMessage) -> Done:
     """For the record alone: somebody with rights in the AWS account did it, and every topic also writes to
     the account's queue, whose silence has alerts of its own."""
     logger.warning("the HTTPS subscription of tenant %s's topic was ended", owner.tenant)
-    _record(app, owner, "end subscription")
+    _record(app, owner, message)
     return Done.ENDED
 
 
-def _record(app: App, owner: _Owner, action: str, **detail: str) -> None:
+def _is_recorded(app: App, owner: _Owner, message: SnsMessage) -> bool:
+    """Sent again, or played back while it is recent: nobody is asked and nothing is written once more."""
+    query = select(AuditEntry.detail).where(
+        AuditEntry.tenant_id == owner.tenant_id,
+        AuditEntry.action == _ACTIONS[message.type],
+        AuditEntry.at >= app.now() - OLDEST - NEWEST,
+    )
+    with app.db.read() as session:
+        return any(detail.get("message") == message.fields["MessageId"] for detail in session.scalars(query))
+
+
+def _record(app: App, owner: _Owner, message: SnsMessage, **detail: str) -> None:
     with app.db.begin() as session:
         audit.record(
             session,
             SYSTEM,
-            action,
+            _ACTIONS[message.type],
             f"tenant {owner.tenant}",
             at=app.now(),
             tenant_id=owner.tenant_id,
+            message=message.fields["MessageId"],
             **detail,
         )
