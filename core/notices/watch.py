@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from core.app import App
-from core.errors import ConfigurationError
 from core.notices.delivery import send_due
 from core.notices.looking import SILENT_AFTER, tell_of_silence
 from core.notices.webhook import Dialler
@@ -71,6 +68,6 @@ def _run(watch: Watch, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             watch.look()
-        except (SQLAlchemyError, ConfigurationError):
+        except Exception:  # of the one who tells that nobody else works: it must not end before its process
             logger.exception("the watch for schedulers could not look; it looks again")
         stop.wait(LOOKS_EVERY_SECONDS)

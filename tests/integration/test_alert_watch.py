@@ -193,3 +193,16 @@ def test_a_database_that_is_away_does_not_end_the_watch(
     empty.db.dispose()
     assert not thread.is_alive()
     assert "it looks again" in caplog.text
+
+
+@SQLITE
+def test_what_nobody_expected_does_not_end_the_watch(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(HandClock):
+        def now(self) -> datetime:
+            raise ZeroDivisionError
+
+    with notices.watching(replace(app, clock=Broken())):
+        [thread] = [each for each in threading.enumerate() if each.name == "watch"]
+        thread.join(0.3)
+        assert thread.is_alive()
+    assert "it looks again" in caplog.text
