@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
 from core.app import App
-from core.cli import COMMANDS, main
+from core.cli import main
 from core.db.states import MessageStatus
 from core.settings import Settings
 from tests.conftest import DATA, verified_sender
 from tests.databases import copy_sqlite
-from tests.simulators import ROOT, Simulator, free_port
+from tests.simulators import Simulator, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -99,35 +96,6 @@ def refused(result: Result, code: int = 1) -> str:
     assert result.stderr.startswith("Error: ")
     assert len(result.stderr.strip().splitlines()) == 1
     return result.stderr.removeprefix("Error: ").strip()
-
-
-def every_command() -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(main)
-    for name in COMMANDS:
-        command = main.get_command(context, name)
-        assert command is not None
-        yield from below(name, command)
-
-
-def below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield name, command
-        return
-    for sub, further in command.commands.items():
-        yield from below(f"{name} {sub}", further)
-
-
-def test_every_command_has_json_and_says_what_it_does() -> None:
-    for name, command in every_command():
-        assert command.help, name
-        assert "--json" in [option for parameter in command.params for option in parameter.opts], name
-
-
-def test_help_needs_nothing_that_is_slow_to_import() -> None:
-    slow = {"alembic", "boto3", "pandas", "sqlalchemy", "streamlit"}
-    code = f"import core.cli, sys; sys.exit(', '.join({slow!r} & set(sys.modules)))"
-    asked = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
-    assert asked.stderr.strip() == b""
 
 
 def test_a_tenant_is_created_listed_paused_and_resumed(call: Call, run: Run) -> None:
