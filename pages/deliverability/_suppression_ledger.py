@@ -32,9 +32,7 @@ def draw_ledger(app: App, actor: Actor, tenant: Tenant) -> None:
     may_repair = actor.may(Action.REPAIR_SUPPRESSIONS, tenant.id)
     differ = sum(standing.differences.values())
     with st.container(horizontal=True, vertical_alignment="center"):
-        when = ago(standing.compared_at, app.now())
-        st.caption(f"Compared {when} · {count(standing.listed)} on SES's list of {escape(tenant.name)}",
-                   width="stretch")  # fmt: skip
+        st.caption(_last_compared(app, tenant, standing), width="stretch")
         comparing = may_repair and st.button(
             "Compare now", key="suppressions.compare", icon=":material/sync:"
         )
@@ -57,6 +55,12 @@ def draw_ledger(app: App, actor: Actor, tenant: Tenant) -> None:
     else:
         empty("The lists agree", "Whoever SES keeps mail back from, we do not write to either.",
               icon=":material/balance:")  # fmt: skip
+
+
+def _last_compared(app: App, tenant: Tenant, standing: Standing) -> str:
+    whose = f"SES's list of {escape(tenant.name)}"
+    when = ago(standing.compared_at, app.now())
+    return f"Compared {when} · {count(standing.listed)} on {whose}" if standing.compared_at else whose
 
 
 def _compare(app: App, actor: Actor, tenant: Tenant) -> None:
@@ -126,7 +130,8 @@ def draw_account_list(app: App, actor: Actor, tenant: Tenant) -> None:
         if number:
             _draw_account_rows(app, actor, tenant, number)
         else:
-            st.caption(f"Nothing stands there. Compared {ago(standing.compared_at, app.now())}.")
+            when = standing.compared_at and f"Compared {ago(standing.compared_at, app.now())}."
+            st.caption(f"Nothing stands there. {when}" if when else "Not compared yet.")
 
 
 def _draw_account_rows(app: App, actor: Actor, tenant: Tenant, number: int) -> None:
