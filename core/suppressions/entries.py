@@ -85,6 +85,14 @@ def suppressed_among(session: Session, tenant_id: int, address_keys: Sequence[st
     return covered | {entry: entry for entry in found if not is_domain(entry)}
 
 
+def reasons_of(session: Session, tenant_id: int, entries: Sequence[str]) -> dict[str, str]:
+    """Those of the entries (lower case) that are on the list, each with its reason."""
+    query = select(Suppression.address, Suppression.reason).where(
+        *active(tenant_id), is_among(session, Suppression.address, entries)
+    )
+    return {entry.address: entry.reason for entry in session.execute(query)}
+
+
 def told(entry: str) -> str:
     """What a message says that was not sent because of this entry."""
     if is_domain(entry):
@@ -132,10 +140,7 @@ def _outrank(session: Session, tenant_id: int, there: Sequence[Mapping[str, Any]
     )
     ranked = {row["address"]: row for row in there if rank(row["reason"])}
     for block in blocks(sorted(ranked), BLOCK):
-        query = select(Suppression.address, Suppression.reason).where(
-            *active(tenant_id), is_among(session, Suppression.address, block)
-        )
-        reasons = {entry.address: entry.reason for entry in session.execute(query)}
+        reasons = reasons_of(session, tenant_id, block)
         rows = [
             {"of_address": key, "of_rank": rank(ranked[key]["reason"])}
             | {f"to_{name}": ranked[key][name] for name in changed}

@@ -20,7 +20,7 @@ from core.errors import InputError
 from core.recipients import Layout, Recipient, Rejection
 from core.spreadsheets import restored_cell
 from core.suppressions.domains import entry_of, is_domain, is_whole_provider, refuse_whole_provider
-from core.suppressions.entries import Provenance, rank, suppress, suppressed_among
+from core.suppressions.entries import Provenance, rank, reasons_of, suppress
 from core.tenants import get_tenant
 
 IMPORT_BLOCK = 5_000
@@ -39,12 +39,13 @@ class Imported:
 
 @dataclass(slots=True)
 class Preflight:
-    """What `import_csv` would do; nothing is stored. `providers`: entries for a whole mailbox provider, which
-    are rejected unless they are agreed to."""
+    """What `import_csv` would do; nothing is stored. `outranked`: entries there that get the file's reason.
+    `providers`: entries for a whole mailbox provider, which are rejected unless they are agreed to."""
 
     layout: Layout
     new: int = 0
     already: int = 0
+    outranked: int = 0
     domains: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     providers: set[str] = field(default_factory=set)
@@ -84,10 +85,11 @@ def check_import(
         wanted = _imported(actor, [row for row in block if hash(row.address_key) not in seen], app.now())
         seen |= {hash(key) for key in wanted}
         with app.db.read() as session:
-            there = set(suppressed_among(session, tenant_id, list(wanted)).values())
+            there = reasons_of(session, tenant_id, list(wanted))
         added = {key: why for key, why in wanted.items() if key not in there}
         found.new += len(added)
         found.already += len(block) - len(added)
+        found.outranked += sum(rank(wanted[key].reason) > rank(there[key]) for key in there)
         found.domains += sum(map(is_domain, added))
         found.reasons.update(why.reason for why in added.values())
     return found

@@ -56,8 +56,9 @@ def _look_through(app: App, actor: Actor, tenant: Tenant, content: bytes, name: 
         st.warning(f"Very many people have their mailbox at {escape(names)}.", icon=":material/warning:")
         st.checkbox("None of them is to be written to", key="suppressions.import.providers")
     _draw_found(found)
-    label = f"Import {count(found.new)} {'entry' if found.new == 1 else 'entries'}"
-    if not st.button(label, type="primary", key="suppressions.import.yes", disabled=not found.new):
+    wanted = found.new + found.outranked
+    label = f"Import {count(wanted)} {'entry' if wanted == 1 else 'entries'}"
+    if not st.button(label, type="primary", key="suppressions.import.yes", disabled=not wanted):
         return
     done: Imported | None = None
     with report(rerun=False):
@@ -115,7 +116,9 @@ def _draw_found(found: Preflight) -> None:
     domains = f"; {plural(found.domains, 'whole domain')} among them" if found.domains else ""
     if reasons:
         st.caption(f"New by reason: {', '.join(reasons)}{domains}. Nothing is stored yet.")
-    if not found.new:
+    if found.outranked:
+        st.caption(f"For {count(found.outranked)} on the list already the file's reason is kept instead.")
+    if not found.new + found.outranked:
         st.info("Nothing of this file would be added.", icon=":material/info:")
     draw_rejections("Rejected rows", "rejected", found.rejected, expanded=True)
 

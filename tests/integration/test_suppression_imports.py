@@ -66,6 +66,21 @@ def test_a_file_is_looked_through_and_nothing_is_stored(app: App, cast: Cast) ->
     assert (meant.added, len(meant.rejected)) == (1, 1)
 
 
+def test_entries_that_get_the_files_reason_are_counted_before(app: App, cast: Cast) -> None:
+    old = b"email,reason\na@example.com,BOUNCE\nb@example.com,COMPLAINT\nc@example.com,UNSUBSCRIBE\n"
+    suppressions.import_csv(app, cast.bob, cast.acme.id, old, "old.csv")
+    left = old.replace(b"BOUNCE", b"UNSUBSCRIBE").replace(b"COMPLAINT", b"UNSUBSCRIBE")
+    found = suppressions.check_import(app, cast.bob, cast.acme.id, left, "left.csv")
+    assert (found.new, found.already, found.outranked) == (0, 3, 1)
+    suppressions.import_csv(app, cast.bob, cast.acme.id, left, "left.csv")
+    reasons = {address: reason for address, (reason, *_) in entries(app, cast.acme.id).items()}
+    assert reasons == {
+        "a@example.com": "UNSUBSCRIBE",
+        "b@example.com": "COMPLAINT",
+        "c@example.com": "UNSUBSCRIBE",
+    }
+
+
 def test_whose_file_it_is_not_gets_no_look_at_the_list(app: App, cast: Cast) -> None:
     with pytest.raises(NotFound):
         suppressions.check_import(app, cast.charlie, cast.acme.id, b"email\na@example.com\n", "x.csv")

@@ -115,6 +115,22 @@ def test_a_list_is_looked_through_before_it_is_imported(page: Visit, app: App, c
     assert sorted(listed(app, cast.acme.id)) == ["ada@example.com", "grace@example.org"]
 
 
+def test_who_unsubscribed_elsewhere_is_imported_over_another_reason(
+    page: Visit, app: App, cast: Cast
+) -> None:
+    suppressions.add(app, access.SYSTEM, cast.acme.id, "ada@example.com")
+    at = page(cast.bob)
+    at.button(key="suppressions.import").click().run()
+    content = b"email,reason\nada@example.com,unsubscribe\n"
+    at.file_uploader(key="suppressions.csv").upload("left.csv", content, "text/csv").run()
+    assert not at.exception
+    assert "For 1 on the list already the file's reason is kept instead." in shown(at)
+    at.button(key="suppressions.import.yes").click().run()
+    assert not at.exception
+    [entry] = suppressions.list_suppressions(app, access.SYSTEM, cast.acme.id)
+    assert entry.reason == "UNSUBSCRIBE"
+
+
 def test_release_wants_a_reason(page: Visit, app: App, cast: Cast, alice: Actor) -> None:
     suppressions.add(app, access.SYSTEM, cast.acme.id, "ada@example.com")
     at = choose_rows(page(alice), "suppressions.table.1", 0)
@@ -187,8 +203,10 @@ def test_differences_with_ses_are_shown_and_repaired(
     entries = [{"address": f"{name}@example.com", "reason": "BOUNCE", "at": 1e9} for name in ("a", "b", "c")]
     simulator.call("POST", "/_sim/suppressed", {"tenant": "acme", "entries": entries})
     at = page(alice)
+    assert "Compared never" not in shown(at)
     at.button(key="suppressions.compare").click().run()
     assert not at.exception
+    assert "3 on SES's list" in shown(at)
     assert "3 missing here" in shown(at)
     at = choose_rows(at, "suppressions.differences.3", 0)
     at.button(key="suppressions.repair").click().run()
