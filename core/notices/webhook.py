@@ -99,12 +99,18 @@ def _post(secured: ssl.SSLSocket, to: WebAddress, body: bytes) -> tuple[int, str
     }
     connection.request("POST", to.path, body, headers)
     answer = connection.getresponse()
+    if _is_taken(answer.status):  # whatever else comes, or does not: it would be sent again
+        return answer.status, ""
     said = answer.read(READ_BYTES).strip()
     return answer.status, said.decode() if _SLACK_WORD.fullmatch(said) else ""
 
 
+def _is_taken(status: int) -> bool:
+    return 200 <= status < 300
+
+
 def _judge(host: str, status: int, word: str) -> None:
-    if 200 <= status < 300:
+    if _is_taken(status):
         return
     if 300 <= status < 400:
         raise _failed(f"{host} answers with a redirection ({status}), which is not followed")

@@ -112,6 +112,14 @@ def test_of_a_refusal_no_more_than_slacks_word_for_it_is_kept(hook: Hook, said: 
     assert refusal(hook).endswith(kept)
 
 
+def test_what_was_taken_is_not_sent_again_for_a_broken_answer(hook: Hook) -> None:
+    hook.headers, hook.said = {"Transfer-Encoding": "chunked"}, b"this is no chunk"
+    post(hook)
+    assert len(hook.got) == 1
+    hook.status = 500
+    assert "did not answer" in refusal(hook)
+
+
 def test_an_answer_that_drips_ends_in_time(hook: Hook) -> None:
     hook.dripping.set()
     began = time.monotonic()
