@@ -36,6 +36,7 @@ def draw_state(view: View) -> None:
         st.markdown(f":small[{_amazons(view)}]", width="stretch")
         if actor.may(Action.SEE_TENANT, tenant.id):
             link("operations/tenants", "Tenant", tenant.slug, view=SETUP)
+        st.page_link("pages/sending/senders.py", label="Manage senders", icon=":material/alternate_email:")
     if is_paused:
         _draw_paused(view)
     if held := tenants.held_by_aws(tenant):
