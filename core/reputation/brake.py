@@ -170,9 +170,10 @@ def _stop(session: Session, seen: Standing, share: Share, signal: Signal, at: da
     if session.scalar(mine) is None:
         return False
     bad, among = share.evidence.of(signal)
+    # What the others send is nobody's business: their numbers stand in the account's alert, for staff.
     reason = (
-        f"All tenants of its AWS account together have {_at(signal, *seen.of(signal))} in the last two "
-        f"days, and AWS judges the account as a whole; this tenant has {_at(signal, bad, among)}."
+        "Its AWS account as a whole is near what AWS stops it for, and this tenant has "
+        f"{_at(signal, bad, among)} in the last two days; the account's limit is {STOP[signal].rate * 100:g} %."
     )
     if not tenants.disable(session, tenant.id, reason=reason, by=SYSTEM.username, at=at):
         return False
