@@ -173,7 +173,8 @@ def _stop(session: Session, seen: Standing, share: Share, signal: Signal, at: da
     # What the others send is nobody's business: their numbers stand in the account's alert, for staff.
     reason = (
         "Its AWS account as a whole is near what AWS stops it for, and this tenant has "
-        f"{_at(signal, bad, among)} in the last two days; the account's limit is {STOP[signal].rate * 100:g} %."
+        f"{_at(signal, bad, among)} in the last two days; "
+        f"the account's limit is {STOP[signal].rate * 100:g} %."
     )
     if not tenants.disable(session, tenant.id, reason=reason, by=SYSTEM.username, at=at):
         return False

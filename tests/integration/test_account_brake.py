@@ -83,8 +83,8 @@ def test_the_newest_of_those_who_raise_the_rate_is_stopped_and_the_good_ones_are
         "ENABLED", "DISABLED", "ENABLED",
     ]  # fmt: skip
     assert new.tenant_now().paused_reason == (
-        "Its AWS account as a whole is near what AWS stops it for, and this tenant has a bounce rate of 7.0 % "
-        "(70 of 1,000 messages with an outcome) in the last two days; the account's limit is 4 %."
+        "Its AWS account as a whole is near what AWS stops it for, and this tenant has a bounce rate of "
+        "7.0 % (70 of 1,000 messages with an outcome) in the last two days; the account's limit is 4 %."
     )
     assert not new.tenant_now().ses_status_synced
     with app.db.read() as session:
