@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -153,9 +153,13 @@ def main(region: str, threads: int, log_level: str) -> None:
     quiet: set[str] = set()  # queues that had nothing: whoever waits there keeps nobody from working
 
     def receive(url: str, wait_seconds: int) -> list[Any]:
-        with nullcontext() if url in quiet else turns.one():
+        messages: list[QueueMessage] = []
+        if url not in quiet:
+            with turns.one():
+                messages = sqs.receive(url, wait_seconds=0)
+        if not messages:
             messages = sqs.receive(url, wait_seconds=wait_seconds)
-        (quiet.discard if messages else quiet.add)(url)
+            (quiet.discard if messages else quiet.add)(url)
         return [_row(message) for message in messages]
 
     def answer(number: int, operation: str, url: str, what: Any) -> None:
