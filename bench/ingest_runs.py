@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from bench import events as told
 from bench import fill
 from core.app import App
-from core.db.models import Account, Event, Message
-from core.db.states import EventType, MessageStatus
+from core.db.models import Account, DailyCount, Event, Message, Suppression
+from core.db.states import EventType, MessageStatus, SuppressionReason
 from core.providers.base import ProviderEvent
 from core.providers.ses_events import parse
 
@@ -25,6 +25,12 @@ _MOVES = {
     EventType.SEND: MessageStatus.SENT,
     EventType.DELIVERY: MessageStatus.DELIVERED,
     EventType.BOUNCE: MessageStatus.BOUNCED,
+}
+
+_COUNTS = {
+    EventType.SEND: "sent",
+    EventType.DELIVERY: "delivered",
+    EventType.BOUNCE: "permanent_bounces",
 }
 
 
@@ -66,7 +72,8 @@ def blocks(app: App, options: dict[str, Any]) -> Work:
 
 
 def one_by_one(app: App, options: dict[str, Any]) -> Work:
-    """Storing alone, as a small application does it: objects, and a commit for each event."""
+    """Storing alone, as a small application does it that counts and suppresses, too: objects, a commit for
+    each event."""
     said = _said(options["messages"])[: options["events"]]
 
     def work(_stop: threading.Event) -> int:
@@ -100,6 +107,26 @@ def _store(session: Session, event: ProviderEvent) -> None:
         )
     )
     message.status = _MOVES[event.type]
+    count = session.get(DailyCount, (message.tenant_id, event.occurred_at.date(), message.campaign_id))
+    if count is None:
+        count = DailyCount(
+            tenant_id=message.tenant_id, day=event.occurred_at.date(), campaign_id=message.campaign_id
+        )
+        session.add(count)
+        session.flush()
+    name = _COUNTS[event.type]
+    setattr(count, name, getattr(count, name) + 1)
+    if event.type == EventType.BOUNCE:
+        session.add(
+            Suppression(
+                tenant_id=message.tenant_id,
+                address=message.address_key,
+                reason=SuppressionReason.BOUNCE,
+                source="event",
+                created_by="bench",
+                created_at=datetime.now(UTC),
+            )
+        )
 
 
 def _said(messages: int) -> list[ProviderEvent]:

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections import defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from core.errors import ProviderError
 from core.events import lag
 from core.events.ingest import BLOCK, Ingested
 from core.events.storing import Received, read, store
-from core.providers.base import EventQueue, QueueMessage
+from core.providers.base import QueueMessage
 from core.providers.queue_process import QueueProcess
 
 BLOCK_SECONDS = 0.2
@@ -80,7 +80,7 @@ class _Poller:
     stop: threading.Event
     until_idle: bool
     apart: ExitStack | None = None  # keeps the processes that ask SQS; None: this one does
-    queues: dict[str, QueueProcess] = field(default_factory=dict)  # by region
+    queues: dict[int, QueueProcess] = field(default_factory=dict)  # by account
     inbox: queue.Queue[list[Received]] = field(default_factory=lambda: queue.Queue(INBOX))
     closed: threading.Event = field(default_factory=threading.Event)
     away: threading.Event = field(default_factory=threading.Event)  # the database: nobody receives meanwhile
@@ -121,28 +121,28 @@ class _Poller:
         for account in accounts:
             if account.queue_url and account.queue_url not in self.receivers:
                 self.meters[account.id] = lag.Meter()
-                self._start_process(account.region)
+                threads = self._start_process(account)
                 self.receivers[account.queue_url] = [
                     threading.Thread(
                         target=self._receive, args=(account,), name=f"receive-events-{n}", daemon=True
                     )
-                    for n in range(self.app.settings.ingest_threads)
+                    for n in range(threads)
                 ]
                 for thread in self.receivers[account.queue_url]:
                     thread.start()
         self.reread_at = now + ACCOUNTS_REREAD_SECONDS
 
-    def _start_process(self, region: str) -> None:
-        if self.apart is None or region in self.queues:
-            return
+    def _start_process(self, account: Account) -> int:
+        """How many threads receive: one reads what a process of its own receives on as many."""
         settings = self.app.settings
-        self.queues[region] = QueueProcess(region, settings.ingest_threads + DELETERS, settings.log_level)
-        self.apart.callback(self.queues[region].close)
-
-    def _sqs(self, account: Account) -> EventQueue | QueueProcess:
         if self.apart is None:
-            return self.app.providers.queue(account.region)
-        return self.queues[account.region]
+            return settings.ingest_threads
+        process = QueueProcess(
+            account.region, str(account.queue_url), settings.ingest_threads, settings.log_level
+        )
+        self.queues[account.id] = process
+        self.apart.callback(process.close)
+        return 1
 
     def _receive(self, account: Account) -> None:
         back = _Back()
@@ -158,17 +158,26 @@ class _Poller:
                     self.problems.append(e)
                     return
                 back.off(self.stop)
+        self._take_the_rest(account)
 
     def _receive_once(self, account: Account) -> bool:
         """True when there is nothing more to wait for."""
-        url, wait_seconds = (
-            str(account.queue_url),
-            SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS,
-        )
-        messages = self._sqs(account).receive(url, wait_seconds=wait_seconds)
+        messages = self._next(account)
         self.meters[account.id].received(messages, self.app.now())
         if not messages:
-            return self.until_idle and self.app.providers.queue(account.region).depth(url) == 0
+            depth = self.app.providers.queue(account.region).depth
+            return self.until_idle and depth(str(account.queue_url)) == 0
+        self._take(account, messages)
+        return False
+
+    def _next(self, account: Account) -> list[QueueMessage]:
+        if process := self.queues.get(account.id):
+            return process.receive() or []
+        wait_seconds = SHORT_POLL_SECONDS if self.until_idle else LONG_POLL_SECONDS
+        sqs = self.app.providers.queue(account.region)
+        return sqs.receive(str(account.queue_url), wait_seconds=wait_seconds)
+
+    def _take(self, account: Account, messages: list[QueueMessage]) -> None:
         received = [read(account, message) for message in messages]
         while not self.closed.is_set():
             try:
@@ -176,7 +185,14 @@ class _Poller:
                 break
             except queue.Full:
                 continue
-        return False
+
+    def _take_the_rest(self, account: Account) -> None:
+        """Of a process that has received more than was asked for."""
+        if process := self.queues.get(account.id):
+            process.stop()
+            with suppress(ProviderError):
+                while not self.closed.is_set() and (messages := process.receive()) is not None:
+                    self._take(account, messages)
 
     def _wait_for_database(self) -> None:
         """What is received while nothing can be stored comes again each minute, and after five receives it
@@ -237,14 +253,18 @@ class _Poller:
     def _delete(self, account: Account, block: list[Received], deleters: Executor) -> None:
         readable = [received.message.receipt for received in block if received.events is not None]
         for start in range(0, len(readable), DELETE_AT_ONCE):
-            deleters.submit(self._delete_now, account, readable[start : start + DELETE_AT_ONCE])
+            some = readable[start : start + DELETE_AT_ONCE]
+            if process := self.queues.get(account.id):
+                process.delete(some)
+            else:
+                deleters.submit(self._delete_now, account, some)
         for received in block:
             if received.events is None:
                 deleters.submit(self._bury, account, received.message)
 
     def _delete_now(self, account: Account, receipts: list[str]) -> None:
         try:
-            self._sqs(account).delete(str(account.queue_url), receipts)
+            self.app.providers.queue(account.region).delete(str(account.queue_url), receipts)
         except ProviderError as e:
             logger.warning("events were stored but not deleted, SQS will bring them again: %s", e)
 

@@ -2,7 +2,7 @@
 
 A provider brings several events for each mail: what one costs here decides how many a scheduler keeps up
 with. Rows are tuples in the order of the columns; SQLite takes them one after the other without leaving its
-own code, PostgreSQL all of a column as one array.
+own code, PostgreSQL all as one JSON parameter.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -69,7 +70,7 @@ def _written(session: Session, statements: dict[str, str], rows: Sequence[Row]) 
         return 0
     connection = session.connection()
     dialect = connection.dialect.name
-    given: Any = _plain(rows) if dialect == "sqlite" else tuple(map(list, zip(*rows, strict=True)))
+    given: Any = _plain(rows) if dialect == "sqlite" else (orjson.dumps(rows).decode(),)
     return int(connection.exec_driver_sql(statements[dialect], given).rowcount)
 
 
@@ -110,9 +111,9 @@ def _update() -> dict[str, str]:
 
 
 def _picked(table: type[Base], names: Sequence[str]) -> str:
-    """Rows of parameters that are the columns: JSON of as many bodies takes the server longer to read."""
-    arrays = ", ".join(f"CAST(%s AS {_type(table, name)}[])" for name in names)
-    return f"{', '.join(names)} FROM unnest({arrays}) AS given ({', '.join(names)})"
+    """Each by its place in a row of the one parameter."""
+    picked = (f"CAST(value ->> {n} AS {_type(table, name)}) AS {name}" for n, name in enumerate(names))
+    return f"{', '.join(picked)} FROM jsonb_array_elements(CAST(%s AS JSONB))"
 
 
 def _type(table: type[Base], name: str) -> str:

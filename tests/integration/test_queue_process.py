@@ -16,6 +16,7 @@ import pytest
 from core import events
 from core.app import App
 from core.errors import ProviderError
+from core.providers.base import QueueMessage
 from core.providers.queue import SqsQueue
 from core.providers.queue_process import QueueProcess
 from tests.databases import ON_SQLITE
@@ -30,10 +31,31 @@ def url(simulator: Simulator) -> str:
 
 
 @pytest.fixture
-def process() -> Iterator[QueueProcess]:
-    process = QueueProcess(REGION, 4, "WARNING")
+def process(url: str) -> Iterator[QueueProcess]:
+    process = QueueProcess(REGION, url, 4, "WARNING")
     yield process
     process.close()
+
+
+def received(process: QueueProcess, least: int) -> list[QueueMessage]:
+    """As many as `least`, or what came in ten seconds."""
+    messages: list[QueueMessage] = []
+    deadline = time.monotonic() + 10
+    while len(messages) < least and time.monotonic() < deadline:
+        messages += process.receive() or []
+    return messages
+
+
+def read_all(process: QueueProcess) -> None:
+    while True:
+        process.receive()
+
+
+def gone(url: str) -> bool:
+    deadline = time.monotonic() + 10
+    while SqsQueue(REGION).depth(url) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return SqsQueue(REGION).depth(url) == 0
 
 
 def test_what_was_sent_is_received_and_gone_once_it_is_deleted(url: str, process: QueueProcess) -> None:
@@ -41,54 +63,56 @@ def test_what_was_sent_is_received_and_gone_once_it_is_deleted(url: str, process
     queue = SqsQueue(REGION)
     for body in bodies:
         queue.send_to(url, body)
-    received = process.receive(url, wait_seconds=1)
-    received += process.receive(url, wait_seconds=1)
-    assert {message.body for message in received} == bodies
-    assert all(message.sent_at is not None and message.receives == 1 and message.id for message in received)
-    process.delete(url, [message.receipt for message in received])
-    assert queue.depth(url) == 0
-    assert process.receive(url, wait_seconds=0) == []
+    messages = received(process, 12)
+    assert {message.body for message in messages} == bodies
+    assert all(message.sent_at is not None and message.receives == 1 and message.id for message in messages)
+    process.delete([message.receipt for message in messages])
+    assert gone(url)
 
 
-def test_a_refusal_is_the_same_as_without(url: str, process: QueueProcess) -> None:
+def test_what_came_before_it_was_stopped_may_still_be_read_and_deleted(
+    url: str, process: QueueProcess
+) -> None:
+    SqsQueue(REGION).send_to(url, "early")
+    [message] = received(process, 1)
+    process.stop()
+    while (messages := process.receive()) is not None:
+        assert messages == []
+    process.delete([message.receipt])
+    assert gone(url)
+
+
+def test_a_refusal_is_the_same_as_without(url: str) -> None:
     with pytest.raises(ProviderError) as without:
         SqsQueue(REGION).receive(url + "-absent", wait_seconds=0)
+    process = QueueProcess(REGION, url + "-absent", 2, "WARNING")
     with pytest.raises(ProviderError) as apart:
-        process.receive(url + "-absent", wait_seconds=0)
+        process.receive()
+    process.close()
     assert str(apart.value) == str(without.value)
     assert (apart.value.code, apart.value.permanent) == (without.value.code, without.value.permanent)
 
 
 def test_one_that_is_killed_is_begun_anew(url: str, process: QueueProcess) -> None:
-    process.receive(url, wait_seconds=0)
+    SqsQueue(REGION).send_to(url, "before")
+    assert [message.body for message in received(process, 1)] == ["before"]
     assert process._child is not None
-    killed, other = process._child.pid, SqsQueue(REGION).create_event_queue("other").queue_url
-    fault: list[Exception] = []
-
-    def wait() -> None:
-        try:
-            process.receive(other, wait_seconds=20)  # whose next message goes to the dead
-        except ProviderError as e:
-            fault.append(e)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    time.sleep(0.3)
+    killed = process._child.pid
     os.kill(killed, signal.SIGKILL)
-    waiting.join(5)
-    assert not waiting.is_alive()
-    assert "has ended" in str(fault[0])
+    with pytest.raises(ProviderError, match="has ended"):
+        read_all(process)
     SqsQueue(REGION).send_to(url, "after")
-    assert [message.body for message in process.receive(url, wait_seconds=1)] == ["after"]
+    process.receive()
+    assert process._child is not None
     assert process._child.pid != killed
 
 
-def test_it_ends_with_its_parent(url: str, tmp_path: Path) -> None:
+def test_it_ends_with_its_parent(url: str) -> None:
     parent = (
         "import sys, time\n"
         "from core.providers.queue_process import QueueProcess\n"
-        "process = QueueProcess(sys.argv[1], 2, 'WARNING')\n"
-        "process.receive(sys.argv[2], wait_seconds=0)\n"
+        "process = QueueProcess(sys.argv[1], sys.argv[2], 2, 'WARNING')\n"
+        "process.receive()\n"
         "print(process._child.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
