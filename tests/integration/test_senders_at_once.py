@@ -198,7 +198,8 @@ def test_no_sender_is_left_on_a_domain_that_is_removed_in_the_same_moment(
         try:
             senders.remove(app, alice, cast.acme.id, sender.id, at_once=True)
         except ProviderError as e:  # the other has associated the domain again, between two calls of ours
-            assert "it is tried again within the hour" in str(e)
+            if "it is tried again within the hour" not in str(e):
+                raise
 
     outcomes(remove, lambda: senders.add(app, cast.bob, cast.acme.id, "help@acme-mail.io"))
     for view in senders.list_senders(app, cast.bob, cast.acme.id):
