@@ -65,9 +65,11 @@ def test_thousands_of_people_in_many_scripts_go_through_whole(
     upload = b"".join((DATA / "recipients_10k.csv").read_bytes().splitlines(keepends=True)[: count + 1])
     people = {row["email"].lower(): row for row in csv.DictReader(io.StringIO(upload.decode()))}
     suppressed, complaining, *_ = people
+    # Few complain: here they do at once, while hours are expected, and four would be many for the mail that
+    # is old enough.
     simulator.scenario(
-        default={"bounce": 0.01, "complaint": 0.0005},
-        domains={"gmail.example.com": {"bounce": 0.02, "complaint": 0.001}},
+        default={"bounce": 0.01},
+        domains={"gmail.example.com": {"bounce": 0.02}},
         addresses={complaining: "complaint"},
     )
     created = campaigns.create(
