@@ -8,13 +8,13 @@ customer it is: bounces have SES's types and subtypes.
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from core.db.states import BounceType, EventType
 from core.providers.base import ProviderEvent
+from core.providers.foreign import dict_in, text_in, text_up_to, time_in
 from core.providers.ses_events import UnreadableEvent
 
 MAX_DIAGNOSTIC, MAX_EMAIL_ID = 2000, 256  # PostgreSQL's indexes take no id of any length
@@ -43,15 +43,15 @@ def parse(body: str, webhook_id: str) -> list[ProviderEvent]:
     """`webhook_id`: the signed id, the same whenever this is delivered again. Empty for what is about no mail
     that was sent (domains, contacts, inbound mail). Raises UnreadableEvent."""
     value = _object(body)
-    name = _text(value.get("type"))
+    name = text_in(value.get("type"))
     if name is None:
         raise UnreadableEvent("The webhook names no event type.")
     if not name.startswith(ABOUT_MAIL) or name == INBOUND:
         return []
     kind, key = _TYPES.get(name, (EventType.OTHER, name.removeprefix(ABOUT_MAIL)))
-    about, occurred_at = _dict(value.get("data")), _time(value.get("created_at"))
-    what = _dict(about.get(key))
-    number, recipients = _text(about.get("email_id")), _recipients(about.get("to"))
+    about, occurred_at = dict_in(value.get("data")), time_in(value.get("created_at"))
+    what = dict_in(about.get(key))
+    number, recipients = text_in(about.get("email_id")), _recipients(about.get("to"))
     if not number or len(number) > MAX_EMAIL_ID:
         raise UnreadableEvent("The webhook names no email.")
     if occurred_at is None:
@@ -67,16 +67,16 @@ def parse(body: str, webhook_id: str) -> list[ProviderEvent]:
             recipient=address,
             provider_message_id=number,
             msg_uid=tags.get("msg_uid"),
-            occurred_at=_time(what.get("timestamp")) or occurred_at,
+            occurred_at=time_in(what.get("timestamp")) or occurred_at,
             topic_arn=None,
             tenant_tag=tags.get("tenant"),
             bounce_type=bounce_type,
             bounce_subtype=subtype,
             diagnostic=_diagnostic(what),
             counts_in_rates=name != _SUPPRESSED,
-            link=_cut(what.get("link"), MAX_LINK),
-            user_agent=_cut(what.get("userAgent"), MAX_USER_AGENT),
-            ip_address=_cut(what.get("ipAddress"), MAX_IP_ADDRESS),
+            link=text_up_to(MAX_LINK, what.get("link")),
+            user_agent=text_up_to(MAX_USER_AGENT, what.get("userAgent")),
+            ip_address=text_up_to(MAX_IP_ADDRESS, what.get("ipAddress")),
             raw=body,
         )
         for address in recipients
@@ -95,15 +95,15 @@ def _object(body: str) -> dict[str, Any]:
 
 def _recipients(value: Any) -> list[str]:
     written = value if isinstance(value, list) else [value]
-    addresses = [(_text(each) or "").strip().rstrip(">").rpartition("<")[2].lower() for each in written]
+    addresses = [(text_in(each) or "").strip().rstrip(">").rpartition("<")[2].lower() for each in written]
     return list(dict.fromkeys(address for address in addresses if address))
 
 
 def _tags(value: Any) -> dict[str, str]:
     """An object by name, or the list that a send request has."""
     if isinstance(value, list):
-        value = {_text(tag.get("name")): tag.get("value") for tag in value if isinstance(tag, dict)}
-    return {name: text for name, each in _dict(value).items() if name and (text := _text(each))}
+        value = {text_in(tag.get("name")): tag.get("value") for tag in value if isinstance(tag, dict)}
+    return {name: text for name, each in dict_in(value).items() if name and (text := text_in(each))}
 
 
 def _bounce(name: str, kind: EventType, what: dict[str, Any]) -> tuple[BounceType | None, str | None]:
@@ -111,40 +111,21 @@ def _bounce(name: str, kind: EventType, what: dict[str, Any]) -> tuple[BounceTyp
         return None, None
     if name == _SUPPRESSED:
         return BounceType.PERMANENT, _ON_THE_LIST
-    written = (_text(what.get("type")) or "").upper()
-    return _BOUNCE_TYPES.get(written, BounceType.UNDETERMINED), _cut(what.get("subType"), MAX_SUBTYPE)
+    written = (text_in(what.get("type")) or "").upper()
+    return _BOUNCE_TYPES.get(written, BounceType.UNDETERMINED), text_up_to(MAX_SUBTYPE, what.get("subType"))
 
 
 def _diagnostic(what: dict[str, Any]) -> str | None:
     codes = what.get("diagnosticCode")
     said = codes[0] if isinstance(codes, list) and codes else codes
-    said = _text(said) or _text(what.get("message")) or _text(what.get("reason")) or _text(what.get("link"))
-    return _cut(said, MAX_DIAGNOSTIC)
+    said = (
+        text_in(said)
+        or text_in(what.get("message"))
+        or text_in(what.get("reason"))
+        or text_in(what.get("link"))
+    )
+    return text_up_to(MAX_DIAGNOSTIC, said)
 
 
 def _uid(webhook_id: str, name: str, address: str) -> str:
     return "resend-" + hashlib.sha256(orjson.dumps([webhook_id, name, address])).hexdigest()
-
-
-def _time(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _cut(value: Any, length: int) -> str | None:
-    text = _text(value)
-    return text[:length] if text else None
-
-
-def _text(value: Any) -> str | None:
-    # PostgreSQL stores no NUL in a text.
-    return value.replace("\0", "�") if isinstance(value, str) else None
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -6,13 +6,14 @@ Shapes: SES developer guide, "Contents of event data that Amazon SES publishes t
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from core.db.states import BounceType, EventType
 from core.providers.base import ProviderEvent
+from core.providers.foreign import dict_in, text_in, text_up_to, time_in
 
 MAX_DIAGNOSTIC = 2000
 MAX_LINK, MAX_USER_AGENT, MAX_IP_ADDRESS = 2000, 500, 64
@@ -65,14 +66,14 @@ def parse(body: str) -> list[ProviderEvent]:
         return []
     envelope, topic_arn, raw = _object(body), None, body
     if envelope.get("Type") is not None and "TopicArn" in envelope:
-        topic_arn, raw = _text(envelope["TopicArn"]), _notification(envelope)
+        topic_arn, raw = text_in(envelope["TopicArn"]), _notification(envelope)
         if raw.startswith(_VALIDATION_TEXT):
             return []
         envelope = _object(raw)
     if "detail-type" in envelope:
         if not str(envelope["detail-type"]).startswith("Email "):
             return []
-        envelope = _dict(envelope.get("detail"))
+        envelope = dict_in(envelope.get("detail"))
     if envelope.get("notificationType") == _SUBSCRIBED_TYPE:
         return []
     return _events(envelope, raw, topic_arn)
@@ -92,28 +93,28 @@ def noticed_tenant(body: str) -> str | None:
     if not str(envelope.get("detail-type")).startswith(_TENANT_NOTICES):
         return None
     arn = next(iter(_list(envelope.get("resources"))), None)
-    return _text(arn) or None
+    return text_in(arn) or None
 
 
 def _events(record: dict[str, Any], raw: str, topic_arn: str | None) -> list[ProviderEvent]:
-    name = _text(record.get("eventType")) or _text(record.get("notificationType"))
+    name = text_in(record.get("eventType")) or text_in(record.get("notificationType"))
     if name is None:
         raise UnreadableEvent("The record names no event type.")
     kind, key = _TYPES.get(name.replace(" ", "").replace("_", "").lower(), (EventType.OTHER, name))
-    mail, what = _dict(record.get("mail")), _dict(record.get(key))
-    message_id = _text(mail.get("messageId"))
+    mail, what = dict_in(record.get("mail")), dict_in(record.get(key))
+    message_id = text_in(mail.get("messageId"))
     if not message_id:
         raise UnreadableEvent("The record names no message.")
-    occurred_at = _time(what.get("timestamp")) or _time(mail.get("timestamp"))
+    occurred_at = time_in(what.get("timestamp")) or time_in(mail.get("timestamp"))
     if occurred_at is None:
         raise UnreadableEvent("The record names no time.")
     recipients = _recipients(kind, what, mail)
     if not recipients:
         raise UnreadableEvent("The record names no recipient.")
     identity = _identity(kind, name, message_id, what, occurred_at)
-    tags = _dict(mail.get("tags"))
+    tags = dict_in(mail.get("tags"))
     bounce_type, subtype = _bounce(kind, what)
-    feedback_type = _text(what.get("complaintFeedbackType")) if kind is EventType.COMPLAINT else None
+    feedback_type = text_in(what.get("complaintFeedbackType")) if kind is EventType.COMPLAINT else None
     seen = _seen(what) if kind in (EventType.OPEN, EventType.CLICK) else {}
     return [
         ProviderEvent(
@@ -168,7 +169,7 @@ def _recipients(kind: EventType, what: dict[str, Any], mail: dict[str, Any]) -> 
 
 
 def _address(value: Any) -> str:
-    written = (_text(value) or "").strip()
+    written = (text_in(value) or "").strip()
     if written.endswith(">"):
         written = written[:-1].rpartition("<")[2]
     return written.strip().lower()
@@ -179,7 +180,7 @@ def _identity(
 ) -> list[str | None]:
     """What tells this event from others of the same message and is the same when it is delivered again.
     Bounces and complaints have an id of their own; a person may open, or click the same link, many times."""
-    feedback_id = _text(what.get("feedbackId"))
+    feedback_id = text_in(what.get("feedbackId"))
     if feedback_id and kind in (EventType.BOUNCE, EventType.COMPLAINT):
         return [kind.value, message_id, feedback_id]
     spelled = name if kind is EventType.OTHER else kind.value
@@ -187,8 +188,8 @@ def _identity(
         spelled,
         message_id,
         occurred_at.isoformat(),
-        _text(what.get("link")),
-        _text(what.get("ipAddress")),
+        text_in(what.get("link")),
+        text_in(what.get("ipAddress")),
     ]
 
 
@@ -199,8 +200,8 @@ def _uid(identity: list[str | None], address: str) -> str:
 def _bounce(kind: EventType, what: dict[str, Any]) -> tuple[BounceType | None, str | None]:
     if kind is not EventType.BOUNCE:
         return None, None
-    written = (_text(what.get("bounceType")) or "").upper()
-    return _BOUNCE_TYPES.get(written, BounceType.UNDETERMINED), _text(what.get("bounceSubType"))
+    written = (text_in(what.get("bounceType")) or "").upper()
+    return _BOUNCE_TYPES.get(written, BounceType.UNDETERMINED), text_in(what.get("bounceSubType"))
 
 
 def _counts(
@@ -209,52 +210,31 @@ def _counts(
     if address.endswith(SIMULATOR_DOMAIN):
         return False
     if kind is EventType.COMPLAINT:
-        return feedback_type != "not-spam" and _text(what.get("complaintSubType")) not in _UNCOUNTED_SUBTYPES
+        return (
+            feedback_type != "not-spam" and text_in(what.get("complaintSubType")) not in _UNCOUNTED_SUBTYPES
+        )
     return subtype not in _UNCOUNTED_SUBTYPES
 
 
 def _seen(what: dict[str, Any]) -> dict[str, Any]:
     """What is known of who opened or clicked; whoever does may say anything of any length."""
     return {
-        "link": _cut(_text(what.get("link")), MAX_LINK),
-        "user_agent": _cut(_text(what.get("userAgent")), MAX_USER_AGENT),
-        "ip_address": _cut(_text(what.get("ipAddress")), MAX_IP_ADDRESS),
-        "bot_likely": _BOT_EVENT.get(_text(what.get("isBotEvent")) or ""),
+        "link": text_up_to(MAX_LINK, what.get("link")),
+        "user_agent": text_up_to(MAX_USER_AGENT, what.get("userAgent")),
+        "ip_address": text_up_to(MAX_IP_ADDRESS, what.get("ipAddress")),
+        "bot_likely": _BOT_EVENT.get(text_in(what.get("isBotEvent")) or ""),
     }
 
 
-def _cut(text: str | None, length: int) -> str | None:
-    return text[:length] if text else None
-
-
 def _diagnostic(kind: EventType, what: dict[str, Any], entry: dict[str, Any]) -> str | None:
-    said = _text(entry.get("diagnosticCode")) or _text(entry.get("status"))
-    said = said or _text(what.get(_DIAGNOSTICS.get(kind, "")))
-    return _cut(said, MAX_DIAGNOSTIC)
+    said = text_in(entry.get("diagnosticCode")) or text_in(entry.get("status"))
+    said = said or text_in(what.get(_DIAGNOSTICS.get(kind, "")))
+    return text_up_to(MAX_DIAGNOSTIC, said)
 
 
 def _tag(tags: dict[str, Any], name: str) -> str | None:
     values = tags.get(name)
-    return _text(values[0]) if isinstance(values, list) and values else _text(values)
-
-
-def _time(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _text(value: Any) -> str | None:
-    # PostgreSQL stores no NUL in a text.
-    return value.replace("\0", "�") if isinstance(value, str) else None
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return text_in(values[0]) if isinstance(values, list) and values else text_in(values)
 
 
 def _list(value: Any) -> list[Any]:
