@@ -31,11 +31,11 @@ from core.db.states import EventType
 from core.providers.base import ProviderEvent
 from core.reputation.windows import hour_of
 from core.settings import Settings
+from tests.databases import ON_SQLITE
 from tests.ledger import Ledger, new_account, new_ledger
 
 NOW = datetime.now(UTC)
 _people = itertools.count()
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass
@@ -148,7 +148,7 @@ def test_only_the_buckets_of_the_windows_are_kept(ledger: Ledger) -> None:
     assert sorted(map(tuple, kept)) == [(102, 1), (200, 2), (201, 2)]
 
 
-@on_sqlite
+@ON_SQLITE
 def test_good_news_takes_the_same_few_statements_however_many_tenants_it_is_of(ledger: Ledger) -> None:
     others = [new_ledger(ledger.app, ledger.account, f"tenant-{n}") for n in range(5)]
     alone = _statements(ledger.app, _delivered(ledger, 20), ledger)
@@ -156,7 +156,7 @@ def test_good_news_takes_the_same_few_statements_however_many_tenants_it_is_of(l
     assert alone == together
 
 
-@on_sqlite
+@ON_SQLITE
 def test_the_median_delay_is_learned_from_our_own_complaints(ledger: Ledger) -> None:
     with ledger.app.db.begin() as session:
         session.add(Installation(id=1, name="here"))
@@ -173,7 +173,7 @@ def test_the_median_delay_is_learned_from_our_own_complaints(ledger: Ledger) -> 
         assert session.scalars(select(Installation.complaint_hours)).all() == [20.5]
 
 
-@on_sqlite
+@ON_SQLITE
 def test_deliveries_whose_complaints_have_all_come_are_forgotten(ledger: Ledger) -> None:
     events.ingest(ledger.app, ledger.account, _delivered(ledger, 3))
     reputation.learn_due(ledger.app)
